@@ -1,0 +1,189 @@
+//! Group commit: posts that arrive while a commit is under way go into the next one together. One statement
+//! and one commit for all of them is what makes a post cheap; nobody waits for a timer.
+
+use std::time::Duration;
+
+use bus::{Bus, Published};
+use protocol::{JobId, JobView, TICKET_VERSION, Ticket};
+use store::{Accepted, NewJob, Store, StoreError};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
+
+/// A commit that takes longer has failed, with its effect unknown: a connection that swallows everything must
+/// not hold up the posts behind it until TCP gives up. Below the default of `http.request_timeout_ms`.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How much may wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Posts in one commit.
+    pub batch_max: usize,
+    /// Posts that wait for a commit; more are refused with 503.
+    pub queue_max: usize,
+}
+
+/// Why a post was not accepted.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum NotAccepted {
+    /// Too many posts wait already.
+    #[error("too many posts are waiting")]
+    Busy,
+    /// Postgres did not take it.
+    #[error("the job could not be stored: {0}")]
+    Store(String),
+    /// A bug: Postgres refused the statement.
+    #[error("the job could not be stored: {0}")]
+    Refused(String),
+}
+
+struct Waiting {
+    job: NewJob,
+    answer: oneshot::Sender<Result<Accepted, NotAccepted>>,
+}
+
+/// Accepts jobs. Cheap to clone; the last clone to go ends its task.
+#[derive(Debug, Clone)]
+pub struct Acceptor {
+    store: Store,
+    bus: Bus,
+    queue: mpsc::Sender<Waiting>,
+    tracker: TaskTracker,
+}
+
+impl Acceptor {
+    /// Starts accepting. `tracker` is told of everything that must end before the process does.
+    pub fn start(store: Store, bus: Bus, limits: Limits, tracker: &TaskTracker) -> Self {
+        let (queue, waiting) = mpsc::channel(limits.queue_max);
+        let acceptor = Self { store: store.clone(), bus: bus.clone(), queue, tracker: tracker.clone() };
+        tracker.spawn(commit_batches(store, bus, waiting, limits.batch_max, tracker.clone()));
+        acceptor
+    }
+
+    /// Accepts one job. Returns when its row is committed and its ticket acked or failed.
+    pub(crate) async fn accept(&self, job: NewJob) -> Result<Accepted, NotAccepted> {
+        let (answer, answered) = oneshot::channel();
+        self.queue.try_send(Waiting { job, answer }).map_err(|_| NotAccepted::Busy)?;
+        answered.await.unwrap_or(Err(NotAccepted::Busy))
+    }
+
+    /// Accepts the jobs of one request for several connectors: together, or not at all.
+    pub(crate) async fn accept_sync(
+        &self,
+        id: JobId,
+        jobs: Vec<NewJob>,
+    ) -> Result<Vec<Accepted>, NotAccepted> {
+        let accepted = in_time(self.store.accept_sync(id, &jobs)).await?;
+        publish(&self.store, &self.bus, &accepted, &self.tracker).await;
+        Ok(accepted)
+    }
+}
+
+async fn commit_batches(
+    store: Store,
+    bus: Bus,
+    mut waiting: mpsc::Receiver<Waiting>,
+    batch_max: usize,
+    tracker: TaskTracker,
+) {
+    let mut batch = Vec::with_capacity(batch_max);
+    while waiting.recv_many(&mut batch, batch_max).await > 0 {
+        let (jobs, answers): (Vec<NewJob>, Vec<_>) = batch.drain(..).map(|w| (w.job, w.answer)).unzip();
+        match in_time(store.accept(&jobs)).await {
+            // The next batch commits while this one's tickets are published.
+            Ok(accepted) => {
+                tracker.spawn(publish_and_answer(
+                    store.clone(),
+                    bus.clone(),
+                    accepted,
+                    answers,
+                    tracker.clone(),
+                ));
+            }
+            Err(error) => {
+                tracing::warn!(posts = answers.len(), error = %error, "posts were not stored");
+                for answer in answers {
+                    // A client that went away needs no answer.
+                    drop(answer.send(Err(error.clone())));
+                }
+            }
+        }
+    }
+}
+
+async fn publish_and_answer(
+    store: Store,
+    bus: Bus,
+    accepted: Vec<Accepted>,
+    answers: Vec<oneshot::Sender<Result<Accepted, NotAccepted>>>,
+    tracker: TaskTracker,
+) {
+    publish(&store, &bus, &accepted, &tracker).await;
+    for (answer, accepted) in answers.into_iter().zip(accepted) {
+        drop(answer.send(Ok(accepted)));
+    }
+}
+
+/// Announces and publishes what is new. What could not be published is left to the scheduler's relay.
+async fn publish(store: &Store, bus: &Bus, accepted: &[Accepted], tracker: &TaskTracker) {
+    let created =
+        || accepted.iter().filter_map(|a| if let Accepted::Created(job) = a { Some(&**job) } else { None });
+    // The board first: on one connection it is sent before the ticket, so the worker finds the entry.
+    for job in created() {
+        bus.announce(job).await;
+    }
+    let tickets: Vec<Ticket> = created().filter_map(first_ticket).collect();
+    if tickets.is_empty() {
+        return;
+    }
+    let published = bus.publish_tickets(&tickets).await;
+    let lost: Vec<JobId> = tickets
+        .iter()
+        .zip(published)
+        .filter(|(_, published)| *published != Published::Stored)
+        .map(|(ticket, _)| ticket.job_id)
+        .collect();
+    if lost.is_empty() {
+        return;
+    }
+    tracing::warn!(jobs = lost.len(), "tickets were not published; the scheduler relays them");
+    let store = store.clone();
+    // The answer does not wait for this: the relay finds the rows by age, too, only later.
+    tracker.spawn(async move {
+        if let Err(error) = store.mark_unticketed(&lost).await {
+            tracing::warn!(error = %error, "the relay will find them by age");
+        }
+    });
+}
+
+fn first_ticket(job: &JobView) -> Option<Ticket> {
+    Some(Ticket {
+        v: TICKET_VERSION,
+        job_id: job.id,
+        ticket_no: 1,
+        workspace_id: job.workspace_id.clone(),
+        job_type: job.job_type.clone(),
+        scope: job.connector_type.clone()?,
+        priority: job.priority,
+    })
+}
+
+/// Nobody may wait for Postgres for ever. A statement given up on may still be carried out: then its rows wait
+/// without a ticket, and the relay finds them by age.
+async fn in_time(
+    accepting: impl Future<Output = Result<Vec<Accepted>, StoreError>>,
+) -> Result<Vec<Accepted>, NotAccepted> {
+    match tokio::time::timeout(COMMIT_TIMEOUT, accepting).await {
+        Ok(Ok(accepted)) => Ok(accepted),
+        Ok(Err(error)) if error.is_transient() => Err(NotAccepted::Store(with_source(&error))),
+        Ok(Err(error)) => Err(NotAccepted::Refused(with_source(&error))),
+        Err(_) => Err(NotAccepted::Store(format!("no answer within {} ms", COMMIT_TIMEOUT.as_millis()))),
+    }
+}
+
+/// For the log.
+fn with_source(error: &StoreError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,166 @@
+//! The bodies of requests and answers. Their shapes are fixed: clients use them.
+
+use protocol::{ConnectorName, JobId, JobStatus, JobView, Priority, WorkspaceId};
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+/// `POST …/sync`
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct SyncRequest {
+    /// Which connector; all the workspace's connectors if absent.
+    pub connector_type: Option<String>,
+    /// Which lane the jobs wait in; `normal` if absent.
+    pub priority: Option<Priority>,
+}
+
+/// The answer to `POST …/sync`: accepted.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SyncAccepted {
+    /// The accepted request. Taken wherever a job id is.
+    pub sync_id: JobId,
+    /// The job to watch; for several connectors, the `syncId`.
+    pub job_id: JobId,
+    /// `queued`, or what the active job is when there was one.
+    pub status: JobStatus,
+    /// For people.
+    pub message: String,
+    /// Where to poll.
+    pub status_url: String,
+    /// Present and true if a job for the scope was active already: then `jobId` is that job's.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub deduplicated: bool,
+    /// One entry a connector, if all of them were asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub jobs: Vec<ConnectorJob>,
+}
+
+/// One connector's job of a sync.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ConnectorJob {
+    /// The connector.
+    pub connector_type: ConnectorName,
+    /// Its job.
+    pub job_id: JobId,
+    /// Where to poll.
+    pub status_url: String,
+    /// Present and true if the job was active already.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub deduplicated: bool,
+}
+
+/// Where a job is polled.
+pub(crate) fn status_url(workspace_id: &WorkspaceId, id: JobId) -> String {
+    format!("/api/workspaces/{workspace_id}/sync/jobs/{id}")
+}
+
+impl SyncAccepted {
+    /// For one connector.
+    pub(crate) fn one(job: &JobView, deduplicated: bool) -> Self {
+        Self {
+            sync_id: job.sync_id,
+            job_id: job.id,
+            status: job.status,
+            message: if deduplicated {
+                format!("A sync for this connector is {} already", job.status)
+            } else {
+                "Sync queued for 1 connector(s)".to_owned()
+            },
+            status_url: status_url(&job.workspace_id, job.id),
+            deduplicated,
+            jobs: Vec::new(),
+        }
+    }
+
+    /// The same, for one that was asked for as all there are.
+    pub(crate) fn listed(self, job: &JobView) -> Self {
+        let jobs = entry(job, self.deduplicated).into_iter().collect();
+        Self { jobs, ..self }
+    }
+
+    /// For several connectors: each job with whether it was active already.
+    pub(crate) fn several(workspace_id: &WorkspaceId, sync_id: JobId, jobs: &[(&JobView, bool)]) -> Self {
+        let deduplicated = jobs.iter().all(|(_, deduplicated)| *deduplicated);
+        // All of one sync, and nothing is new: it is that sync that was asked for again.
+        let first = jobs.first().map_or(sync_id, |(job, _)| job.sync_id);
+        let again = deduplicated && jobs.iter().all(|(job, _)| job.sync_id == first);
+        let sync_id = if again { first } else { sync_id };
+        let any = |status| jobs.iter().any(|(job, _)| job.status == status);
+        Self {
+            sync_id,
+            job_id: sync_id,
+            status: if any(JobStatus::Running) { JobStatus::Running } else { JobStatus::Queued },
+            message: if deduplicated {
+                "A sync for each connector is active already".to_owned()
+            } else {
+                format!("Sync queued for {} connector(s)", jobs.len())
+            },
+            status_url: status_url(workspace_id, sync_id),
+            deduplicated,
+            jobs: jobs.iter().filter_map(|(job, deduplicated)| entry(job, *deduplicated)).collect(),
+        }
+    }
+}
+
+fn entry(job: &JobView, deduplicated: bool) -> Option<ConnectorJob> {
+    Some(ConnectorJob {
+        connector_type: job.connector_type.clone()?,
+        job_id: job.id,
+        status_url: status_url(&job.workspace_id, job.id),
+        deduplicated,
+    })
+}
+
+/// `PUT /api/workspaces/{id}`
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct WorkspaceRequest {
+    /// For people; the id if absent. At most 200 characters.
+    pub name: Option<String>,
+}
+
+/// A workspace.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WorkspaceAnswer {
+    /// Its id.
+    pub id: WorkspaceId,
+    /// Its name.
+    pub name: String,
+}
+
+/// `PUT …/connections/{connectorType}`
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ConnectionRequest {
+    /// What the connector needs, by field. Stored encrypted, never shown again.
+    // Any value: serde's own refusal of what is no object would repeat it, and it is a secret.
+    #[schema(value_type = Object, example = json!({"accessToken": "pat-eu1-…"}))]
+    pub credentials: serde_json::Value,
+}
+
+/// A connection, without its credentials.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ConnectionAnswer {
+    /// The connector.
+    pub connector_type: ConnectorName,
+    /// The vendor's id of the account, once known.
+    pub account_id: Option<String>,
+    /// When it was made.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When its credentials were last written.
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
+}
+
+/// A workspace's connections.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct ConnectionsAnswer {
+    /// By name of the connector.
+    pub connections: Vec<ConnectionAnswer>,
+}

@@ -1,0 +1,10 @@
+//! The ingress: commands in. It accepts syncs and sets workspaces up; it never talks to a vendor.
+
+mod acceptor;
+mod answers;
+mod build;
+mod routes;
+
+pub use acceptor::{Acceptor, Limits};
+pub use build::{check, from_config};
+pub use routes::{Ingress, openapi, router};

@@ -1,0 +1,299 @@
+//! The routes: what is checked, and which status says what.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::{LOCATION, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use connectors::{ConnectorSpec, Registry};
+use protocol::{ConnectorName, JOB_TYPE_SYNC, JobId, JobView, Priority, Problem, ProblemKind, WorkspaceId};
+use runtime::{ApiError, Json, PathParams};
+use serde_json::Value;
+use store::{Accepted, NewJob, Store, StoreError, StoredConnection};
+use utoipa::OpenApi;
+
+use crate::acceptor::{Acceptor, NotAccepted};
+use crate::answers::{
+    ConnectionAnswer, ConnectionRequest, ConnectionsAnswer, ConnectorJob, SyncAccepted, SyncRequest,
+    WorkspaceAnswer, WorkspaceRequest,
+};
+
+/// The longest name of a workspace, in characters.
+const WORKSPACE_NAME_MAX: usize = 200;
+/// The longest credential field, in bytes: service account keys have about 2,300.
+const CREDENTIAL_MAX: usize = 16 * 1024;
+/// After how many seconds a first poll makes sense.
+const POLL_AFTER_S: &str = "1";
+
+/// What the routes need.
+#[derive(Debug, Clone)]
+pub struct Ingress {
+    /// Postgres.
+    pub store: Store,
+    /// Accepts jobs.
+    pub acceptor: Acceptor,
+    /// A job fails for good after so many attempts.
+    pub max_attempts: u32,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    paths(post_sync, put_workspace, put_connection, get_connections),
+    components(schemas(Problem, ConnectorJob, JobView, Priority))
+)]
+struct Api;
+
+/// This service's part of the OpenAPI document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Api::openapi()
+}
+
+/// The routes, without the shell around them.
+pub fn router(ingress: Ingress) -> Router {
+    Router::new()
+        .route("/api/workspaces/{workspace_id}", put(put_workspace))
+        .route("/api/workspaces/{workspace_id}/connections", get(get_connections))
+        .route("/api/workspaces/{workspace_id}/connections/{connector_type}", put(put_connection))
+        .route("/api/workspaces/{workspace_id}/sync", post(post_sync))
+        .with_state(Arc::new(ingress))
+}
+
+type Shared = State<Arc<Ingress>>;
+
+/// Ask for a sync
+///
+/// Answers as soon as the job is stored; it never talks to a vendor. While a job for the scope is active the
+/// answer names that job and says `deduplicated`.
+#[utoipa::path(post, path = "/api/workspaces/{workspace_id}/sync", tag = "sync", request_body = SyncRequest,
+    params(("workspace_id" = String, Path, description = "The workspace")),
+    responses((status = 202, description = "Accepted", body = SyncAccepted,
+               headers(("Location" = String, description = "Where to poll"), ("Retry-After" = String, description = "When, in seconds"))),
+              (status = 400, description = "The body is no JSON", body = Problem, content_type = "application/problem+json"),
+              (status = 404, description = "No such workspace", body = Problem, content_type = "application/problem+json"),
+              (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+              (status = 422, description = "Unknown field or connector, or not connected", body = Problem, content_type = "application/problem+json"),
+              (status = 503, description = "Try again", body = Problem, content_type = "application/problem+json")))]
+async fn post_sync(
+    State(ingress): Shared,
+    PathParams(workspace_id): PathParams<WorkspaceId>,
+    Json(request): Json<SyncRequest>,
+) -> Result<Response, ApiError> {
+    let priority = request.priority.unwrap_or(Priority::Normal);
+    let connectors = match &request.connector_type {
+        Some(name) => vec![known_connector(name)?],
+        None => connected(&ingress, &workspace_id).await?,
+    };
+    let sync_id = JobId::new();
+    let job = |scope: ConnectorName, id: JobId| -> Result<NewJob, ApiError> {
+        Ok(NewJob {
+            id,
+            sync_id,
+            workspace_id: workspace_id.clone(),
+            job_type: JOB_TYPE_SYNC.parse().map_err(ApiError::internal)?,
+            scope,
+            priority,
+            max_attempts: ingress.max_attempts,
+        })
+    };
+    let answer = if let [connector] = connectors.as_slice() {
+        let accepted =
+            ingress.acceptor.accept(job(connector.clone(), sync_id)?).await.map_err(not_accepted)?;
+        let (job, deduplicated) = accepted_job(&accepted, &workspace_id, connector.as_str())?;
+        let answer = SyncAccepted::one(job, deduplicated);
+        if request.connector_type.is_none() { answer.listed(job) } else { answer }
+    } else {
+        let jobs = connectors.iter().map(|c| job(c.clone(), JobId::new())).collect::<Result<Vec<_>, _>>()?;
+        let accepted = ingress.acceptor.accept_sync(sync_id, jobs).await.map_err(not_accepted)?;
+        let jobs = accepted
+            .iter()
+            .zip(&connectors)
+            .map(|(accepted, connector)| accepted_job(accepted, &workspace_id, connector.as_str()))
+            .collect::<Result<Vec<_>, _>>()?;
+        SyncAccepted::several(&workspace_id, sync_id, &jobs)
+    };
+    let location = HeaderValue::from_str(&answer.status_url).map_err(ApiError::internal)?;
+    let headers = [(LOCATION, location), (RETRY_AFTER, HeaderValue::from_static(POLL_AFTER_S))];
+    Ok((StatusCode::ACCEPTED, headers, Json(answer)).into_response())
+}
+
+/// Set a workspace up
+///
+/// Makes it or renames it.
+#[utoipa::path(put, path = "/api/workspaces/{workspace_id}", tag = "setup", request_body = WorkspaceRequest,
+    params(("workspace_id" = String, Path, description = "1 to 64 characters out of A-Z, a-z, 0-9, `_` and `-`; a UUID fits")),
+    responses((status = 200, description = "It was there", body = WorkspaceAnswer),
+              (status = 201, description = "It is new", body = WorkspaceAnswer),
+              (status = 400, description = "Not an id", body = Problem, content_type = "application/problem+json"),
+              (status = 422, description = "Not a name", body = Problem, content_type = "application/problem+json")))]
+async fn put_workspace(
+    State(ingress): Shared,
+    PathParams(id): PathParams<WorkspaceId>,
+    Json(request): Json<WorkspaceRequest>,
+) -> Result<Response, ApiError> {
+    let name = request.name.unwrap_or_else(|| id.to_string());
+    if name.is_empty() || name.chars().count() > WORKSPACE_NAME_MAX || name.contains('\0') {
+        let detail = format!("`name` must have 1 to {WORKSPACE_NAME_MAX} characters and no NUL.");
+        return Err(ApiError::new(ProblemKind::InvalidField, detail));
+    }
+    let created = ingress.store.put_workspace(&id, &name).await.map_err(store_error)?;
+    Ok((created_or_ok(created), Json(WorkspaceAnswer { id, name })).into_response())
+}
+
+/// Connect a workspace's account
+///
+/// Makes the connection or replaces its credentials, which are stored encrypted and never shown again.
+#[utoipa::path(put, path = "/api/workspaces/{workspace_id}/connections/{connector_type}", tag = "setup", request_body = ConnectionRequest,
+    params(("workspace_id" = String, Path, description = "The workspace"), ("connector_type" = String, Path, description = "`hubspot`")),
+    responses((status = 200, description = "Replaced", body = ConnectionAnswer),
+              (status = 201, description = "It is new", body = ConnectionAnswer),
+              (status = 404, description = "No such workspace", body = Problem, content_type = "application/problem+json"),
+              (status = 422, description = "Unknown connector, or credentials it cannot use", body = Problem, content_type = "application/problem+json")))]
+async fn put_connection(
+    State(ingress): Shared,
+    PathParams((workspace_id, connector_type)): PathParams<(WorkspaceId, String)>,
+    Json(request): Json<ConnectionRequest>,
+) -> Result<Response, ApiError> {
+    let connector = known_connector(&connector_type)?;
+    let credentials = request.credentials;
+    check_credentials(spec(&connector)?, &credentials)?;
+    let (stored, created) =
+        ingress.store.put_connection(&workspace_id, &connector, &credentials).await.map_err(|e| match e {
+            StoreError::UnknownWorkspace => unknown_workspace(&workspace_id),
+            other => store_error(other),
+        })?;
+    Ok((created_or_ok(created), Json(ConnectionAnswer::from(stored))).into_response())
+}
+
+/// List a workspace's connections
+#[utoipa::path(get, path = "/api/workspaces/{workspace_id}/connections", tag = "setup",
+    params(("workspace_id" = String, Path, description = "The workspace")),
+    responses((status = 200, description = "Without credentials", body = ConnectionsAnswer),
+              (status = 404, description = "No such workspace", body = Problem, content_type = "application/problem+json")))]
+async fn get_connections(
+    State(ingress): Shared,
+    PathParams(workspace_id): PathParams<WorkspaceId>,
+) -> Result<Json<ConnectionsAnswer>, ApiError> {
+    let stored = ingress.store.connections(&workspace_id).await.map_err(store_error)?;
+    if stored.is_empty() && !ingress.store.workspace_exists(&workspace_id).await.map_err(store_error)? {
+        return Err(unknown_workspace(&workspace_id));
+    }
+    Ok(Json(ConnectionsAnswer { connections: stored.into_iter().map(ConnectionAnswer::from).collect() }))
+}
+
+impl From<StoredConnection> for ConnectionAnswer {
+    fn from(stored: StoredConnection) -> Self {
+        let StoredConnection { connector, account_id, created_at, updated_at } = stored;
+        Self { connector_type: connector, account_id, created_at, updated_at }
+    }
+}
+
+/// The connectors of a workspace, for a request that names none.
+async fn connected(ingress: &Ingress, workspace_id: &WorkspaceId) -> Result<Vec<ConnectorName>, ApiError> {
+    let stored = ingress.store.connections(workspace_id).await.map_err(store_error)?;
+    if !stored.is_empty() {
+        return Ok(stored.into_iter().map(|connection| connection.connector).collect());
+    }
+    if ingress.store.workspace_exists(workspace_id).await.map_err(store_error)? {
+        Err(ApiError::new(ProblemKind::NotConnected, "The workspace has no connection yet; PUT one first."))
+    } else {
+        Err(unknown_workspace(workspace_id))
+    }
+}
+
+fn spec(connector: &ConnectorName) -> Result<&'static ConnectorSpec, ApiError> {
+    let found = Registry::specs().iter().find(|spec| spec.name == connector.as_str());
+    found.copied().ok_or_else(|| ApiError::internal("a known connector without a spec"))
+}
+
+fn known_connector(name: &str) -> Result<ConnectorName, ApiError> {
+    let known = Registry::specs().iter().map(|spec| spec.name);
+    if known.clone().any(|known| known == name) {
+        return name.parse().map_err(ApiError::internal);
+    }
+    let known: Vec<_> = known.map(|known| format!("`{known}`")).collect();
+    let shown: String = name.chars().take(64).collect();
+    let detail = format!("There is no connector {shown:?}. There is: {}.", known.join(", "));
+    Err(ApiError::new(ProblemKind::UnknownConnector, detail))
+}
+
+/// Names what is wrong and never repeats a value: it may be a secret in the wrong field.
+fn check_credentials(spec: &ConnectorSpec, credentials: &Value) -> Result<(), ApiError> {
+    let refuse = |detail: String| Err(ApiError::new(ProblemKind::InvalidField, detail));
+    let Some(credentials) = credentials.as_object() else {
+        return refuse("`credentials` must be an object with a text for each field.".to_owned());
+    };
+    let fields = || spec.credentials.iter().map(|f| format!("`{}`", f.name)).collect::<Vec<_>>().join(", ");
+    for (name, value) in credentials {
+        if !spec.credentials.iter().any(|field| field.name == name) {
+            let shown: String = name.chars().take(64).collect();
+            return refuse(format!(
+                "`credentials` has an unknown field {shown:?}; {} takes {}.",
+                spec.name,
+                fields()
+            ));
+        }
+        match value.as_str() {
+            None => return refuse(format!("`credentials.{name}` must be text.")),
+            Some(text) if text.len() > CREDENTIAL_MAX => {
+                return refuse(format!("`credentials.{name}` must have at most {CREDENTIAL_MAX} bytes."));
+            }
+            Some(_) => {}
+        }
+    }
+    let given =
+        |name: &str| credentials.get(name).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+    match spec.credentials.iter().find(|field| field.required && !given(field.name)) {
+        Some(field) => refuse(format!("`credentials.{}` is missing: {}", field.name, field.description)),
+        None => Ok(()),
+    }
+}
+
+fn accepted_job<'a>(
+    accepted: &'a Accepted,
+    workspace_id: &WorkspaceId,
+    connector: &str,
+) -> Result<(&'a JobView, bool), ApiError> {
+    match accepted {
+        Accepted::Created(job) => Ok((job, false)),
+        Accepted::Active(job) => Ok((job, true)),
+        Accepted::UnknownWorkspace => Err(unknown_workspace(workspace_id)),
+        Accepted::NotConnected => {
+            let url = format!("/api/workspaces/{workspace_id}/connections/{connector}");
+            let detail = format!("The workspace has no connection for `{connector}`; PUT {url} first.");
+            Err(ApiError::new(ProblemKind::NotConnected, detail))
+        }
+    }
+}
+
+fn unknown_workspace(id: &WorkspaceId) -> ApiError {
+    let detail = format!("There is no workspace `{id}`; PUT /api/workspaces/{id} makes it.");
+    ApiError::new(ProblemKind::UnknownWorkspace, detail)
+}
+
+fn not_accepted(error: NotAccepted) -> ApiError {
+    match error {
+        NotAccepted::Busy => ApiError::new(
+            ProblemKind::Unavailable,
+            "Too many requests are waiting. Nothing was stored; try again.",
+        ),
+        NotAccepted::Store(_) => {
+            ApiError::unavailable("The job could not be stored. Try again; a job is never made twice.", error)
+        }
+        NotAccepted::Refused(_) => ApiError::internal(error),
+    }
+}
+
+fn store_error(error: StoreError) -> ApiError {
+    if error.is_transient() {
+        ApiError::unavailable("The database is not available. Try again.", error)
+    } else {
+        ApiError::internal(error)
+    }
+}
+
+fn created_or_ok(created: bool) -> StatusCode {
+    if created { StatusCode::CREATED } else { StatusCode::OK }
+}

@@ -1,0 +1,15 @@
+//! The ingress over HTTP, against real NATS and real Postgres.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests")]
+
+mod accepting;
+mod answer;
+mod bodies;
+mod credentials;
+mod fixture;
+mod log;
+mod nats_outages;
+mod postgres_outages;
+mod refusals;
+mod several;
+mod workspaces;

@@ -1,0 +1,35 @@
+//! A fake HubSpot.
+
+mod account;
+mod data;
+mod filter;
+mod gate;
+mod list;
+mod problem;
+mod query;
+mod search;
+
+pub(crate) use data::{Dataset, Edit, mix, push_record};
+pub use data::{Expectation, Object};
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+
+use crate::state::LabState;
+
+/// The vendor's side, behind the gate that knows tokens, limits and faults.
+pub(crate) fn router(lab: Arc<LabState>) -> Router {
+    Router::new()
+        .route("/crm/v3/objects/{object}", get(list::list))
+        .route("/crm/v3/objects/{object}/search", post(search::search))
+        .route("/crm/v3/owners", get(account::owners))
+        .route("/crm/v3/pipelines/{object}", get(account::pipelines))
+        .route("/crm/v3/properties/{object}", get(account::properties))
+        .route("/account-info/v3/details", get(account::details))
+        .fallback(problem::not_found)
+        .layer(from_fn_with_state(Arc::clone(&lab), gate::gate))
+        .with_state(lab)
+}

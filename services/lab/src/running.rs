@@ -1,0 +1,151 @@
+use std::sync::Arc;
+
+use anyhow::Context;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::hubspot::{Expectation, Object};
+use crate::serve::serve_state;
+use crate::state::LabState;
+use crate::{FaultRule, LabConfig, Stats, control};
+
+/// A lab for tests: on a free port of 127.0.0.1, in a background task that ends when this is dropped.
+#[derive(Debug)]
+pub struct RunningLab {
+    /// Where it listens, without a slash at the end.
+    pub url: String,
+    state: Arc<LabState>,
+    tasks: TaskTracker,
+}
+
+impl RunningLab {
+    /// Binds and serves.
+    ///
+    /// # Errors
+    /// If there is no free port.
+    pub async fn start(config: LabConfig) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("no port for the lab")?;
+        let url = format!("http://{}", listener.local_addr().context("the lab has no address")?);
+        let state = Arc::new(LabState::new(config, CancellationToken::new()));
+        let tasks = TaskTracker::new();
+        let serving = Arc::clone(&state);
+        tasks.spawn(async move {
+            if let Err(error) = serve_state(listener, serving).await {
+                tracing::error!(%error, "the lab failed");
+            }
+        });
+        tasks.close();
+        Ok(Self { url, state, tasks })
+    }
+
+    /// A token of this portal.
+    #[must_use]
+    pub fn token(portal: u64) -> String {
+        format!("pat-lab-{portal}")
+    }
+
+    /// What was seen so far.
+    pub async fn stats(&self) -> Stats {
+        self.state.ledger().stats()
+    }
+
+    /// Forgets the statistics, and with `windows` also which requests count against the limits.
+    pub fn reset(&self, windows: bool) {
+        self.state.ledger().reset(windows);
+    }
+
+    /// Replaces all fault rules; none clears them.
+    ///
+    /// # Errors
+    /// If a rule makes no sense.
+    pub fn set_faults(&self, rules: Vec<FaultRule>) -> anyhow::Result<()> {
+        self.state.set_faults(rules).map_err(anyhow::Error::msg)
+    }
+
+    /// The fault rules that are left, with what is left of their counters.
+    #[must_use]
+    pub fn faults(&self) -> Vec<FaultRule> {
+        self.state.faults().rules().to_vec()
+    }
+
+    /// How many live records there are and which of them cannot be transformed.
+    #[must_use]
+    pub fn expect(&self, object: Object) -> Expectation {
+        self.state.dataset().expectation(object)
+    }
+
+    /// Every live record with all its properties, as the list endpoint shows it. Use small counts.
+    ///
+    /// # Errors
+    /// If the lab renders something that is not JSON.
+    pub fn records(&self, object: Object) -> anyhow::Result<Vec<Value>> {
+        let mut records = Vec::new();
+        let mut from = Some(0);
+        while let Some(id) = from {
+            let (lines, next) = control::chunk(&self.state, object, id);
+            for line in lines.lines() {
+                records.push(serde_json::from_str(line).context("a record is not JSON")?);
+            }
+            from = next;
+        }
+        Ok(records)
+    }
+
+    /// Archives a record now, or restores it. Says whether there is such a record.
+    #[must_use]
+    pub fn set_archived(&self, object: Object, id: u64, archived: bool) -> bool {
+        self.state.edit(object, id, Some(archived), false)
+    }
+
+    /// Gives a record new content and a new modified date. Says whether there is such a record.
+    #[must_use]
+    pub fn touch(&self, object: Object, id: u64) -> bool {
+        self.state.edit(object, id, None, true)
+    }
+
+    /// Resolves once `n` vendor requests have been received since the start, whatever became of them and whether or not
+    /// there was a reset.
+    pub async fn wait_for_requests(&self, n: u64) {
+        let mut received = self.state.received();
+        if received.wait_for(|count| *count >= n).await.is_err() {
+            tracing::debug!("the lab is gone");
+        }
+    }
+
+    /// Resolves once `n` requests since the start have been made to hang by a fault.
+    pub async fn wait_for_hanging(&self, n: u64) {
+        let mut hung = self.state.hung();
+        if hung.wait_for(|count| *count >= n).await.is_err() {
+            tracing::debug!("the lab is gone");
+        }
+    }
+
+    /// Resolves once `done` says so, looking again after every request received and every answer.
+    pub async fn wait_until(&self, mut done: impl FnMut(&Stats) -> bool) {
+        let mut received = self.state.received();
+        let mut answered = self.state.answered();
+        while !done(&self.stats().await) {
+            let changed = tokio::select! {
+                changed = received.changed() => changed,
+                changed = answered.changed() => changed,
+            };
+            if changed.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Stops serving and waits until the port is free again.
+    pub async fn stop(&self) {
+        self.state.closing.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for RunningLab {
+    fn drop(&mut self) {
+        self.state.closing.cancel();
+    }
+}

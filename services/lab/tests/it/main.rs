@@ -1,0 +1,11 @@
+//! The lab from outside, as a client sees it.
+
+#![allow(clippy::unwrap_used, reason = "the switch in clippy.toml covers test functions, not what they call")]
+
+mod control;
+mod dataset;
+mod faults;
+mod limits;
+mod paging;
+mod search;
+mod vendor;

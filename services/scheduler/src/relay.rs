@@ -1,0 +1,45 @@
+//! Relay: a row that waits for a worker gets a ticket, whatever happened to the one before.
+//!
+//! It takes no event: rows whose ticket was never published, was lost with a wiped store, or was settled while
+//! the row still waited, all look the same to it. A ticket too many is refused by the stream.
+//!
+//! Query: `Store::take_unticketed`. Plan: Index Scan using jobs_pending (run_at <= now()), LockRows, Limit;
+//! then Nested Loop over the primary key.
+
+use std::time::{Duration, Instant};
+
+use bus::{Bus, Published};
+use store::Store;
+
+/// Relays all rows whose ticket is older than `older_than`. Answers how many tickets were published.
+///
+/// # Errors
+/// If Postgres or NATS are away. The tickets taken are taken again after their age.
+pub async fn run(store: &Store, bus: &Bus, older_than: Duration, batch_max: u32) -> anyhow::Result<usize> {
+    let (mut relayed, began) = (0, Instant::now());
+    loop {
+        // Older than it was when this began: a row that was just taken is not taken again, also with no age
+        // asked for.
+        let tickets = store.take_unticketed(older_than + began.elapsed(), batch_max).await?;
+        let taken = tickets.len();
+        let published = bus.publish_tickets(&tickets).await;
+        let unknown: Vec<_> = tickets
+            .iter()
+            .zip(&published)
+            .filter(|(_, published)| **published == Published::Unknown)
+            .map(|(ticket, _)| ticket.job_id)
+            .collect();
+        relayed += published.iter().filter(|published| **published == Published::Stored).count();
+        if !unknown.is_empty() {
+            store.mark_unticketed(&unknown).await?;
+            anyhow::bail!("{} tickets were not published", unknown.len());
+        }
+        if taken < batch_max as usize {
+            break;
+        }
+    }
+    if relayed > 0 {
+        tracing::info!(tickets = relayed, "relayed");
+    }
+    Ok(relayed)
+}

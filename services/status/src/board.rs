@@ -1,0 +1,163 @@
+//! The live board in memory: a watch of the KV bucket. Holds active jobs, and finished ones for a while.
+//!
+//! A view is only ever replaced by a newer one, so that a poll never goes backwards.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use bus::{BoardChange, Bus};
+use protocol::{JobId, JobView, WorkspaceId};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// The pause before a watch that ended is made again.
+const REATTACH_WAIT: Duration = Duration::from_millis(250);
+/// How often finished views are looked through for old ones.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+/// Beyond so many jobs (about 200 MB) new ones are not kept; polls for them go to the bucket and to Postgres.
+const VIEWS_MAX: usize = 200_000;
+
+#[derive(Debug, Clone)]
+struct Seen {
+    view: Arc<JobView>,
+    at: Instant,
+}
+
+/// What is known of jobs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Board {
+    views: Arc<RwLock<HashMap<JobId, Seen>>>,
+    finished_keep: Duration,
+}
+
+impl Board {
+    /// An empty board that keeps finished jobs for so long.
+    pub fn new(finished_keep: Duration) -> Self {
+        Self { views: Arc::default(), finished_keep }
+    }
+
+    /// The newest view of a job of this workspace, with how old it is.
+    pub(crate) fn view(&self, workspace_id: &WorkspaceId, job_id: JobId) -> Option<(Arc<JobView>, Duration)> {
+        let views = self.views.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let seen = views.get(&job_id).filter(|seen| &seen.view.workspace_id == workspace_id)?;
+        Some((Arc::clone(&seen.view), seen.at.elapsed()))
+    }
+
+    /// Takes a view over, if it is the newest; answers the newest.
+    pub(crate) fn learn(&self, view: JobView) -> Arc<JobView> {
+        let mut views = self.views.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let seen = Seen { view: Arc::new(view), at: Instant::now() };
+        if views.len() >= VIEWS_MAX && !views.contains_key(&seen.view.id) {
+            return seen.view;
+        }
+        let newest = views.entry(seen.view.id).and_modify(|known| {
+            if known.view.revision <= seen.view.revision {
+                *known = seen.clone();
+            }
+        });
+        Arc::clone(&newest.or_insert(seen).view)
+    }
+
+    /// Watches the bucket until `stop` is cancelled, and attaches again whenever the watch ends: after an
+    /// outage, or a wiped store.
+    pub async fn watch_until(self, bus: Bus, stop: CancellationToken) {
+        let answer = bus.clone().answer_as("status", "Answers what jobs do", stop.clone());
+        tokio::join!(answer, self.attach_until(bus, stop));
+    }
+
+    async fn attach_until(self, bus: Bus, stop: CancellationToken) {
+        let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
+        while !stop.is_cancelled() {
+            if let Err(error) = self.watch(&bus, &stop, &mut sweep).await {
+                tracing::debug!(error = %error, "the board is not watched; attaching again");
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(REATTACH_WAIT) => {}
+            }
+        }
+    }
+
+    async fn watch(
+        &self,
+        bus: &Bus,
+        stop: &CancellationToken,
+        sweep: &mut tokio::time::Interval,
+    ) -> Result<(), bus::BusError> {
+        let mut watch = bus.watch_board().await?;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                _ = sweep.tick() => self.forget_old(),
+                change = watch.next() => match change {
+                    Some(Ok(BoardChange::Posted(view))) => drop(self.learn(*view)),
+                    Some(Ok(BoardChange::Gone(_))) => {}
+                    Some(Err(bus::BusError::Corrupt(error))) => {
+                        tracing::warn!(error, "an entry of the board cannot be read");
+                    }
+                    Some(Err(error)) => return Err(error),
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    /// Finished jobs are in Postgres; so are jobs that nobody touched for long.
+    fn forget_old(&self) {
+        let keep = self.finished_keep;
+        let mut views = self.views.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        views.retain(|_, seen| seen.at.elapsed() < keep);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::{JobStatus, Priority, Progress};
+    use time::OffsetDateTime;
+
+    use super::*;
+
+    fn view(id: JobId, revision: u64) -> JobView {
+        JobView {
+            id,
+            sync_id: id,
+            workspace_id: "acme".parse().unwrap(),
+            job_type: "sync".parse().unwrap(),
+            connector_type: Some("hubspot".parse().unwrap()),
+            status: JobStatus::Running,
+            priority: Priority::Normal,
+            progress: Progress::default(),
+            attempts: 1,
+            max_attempts: 3,
+            takeovers: 0,
+            waiting_reason: None,
+            next_attempt_at: None,
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            started_at: None,
+            completed_at: None,
+            error: None,
+            result: None,
+            jobs: Vec::new(),
+            revision,
+        }
+    }
+
+    #[test]
+    fn an_older_view_never_replaces_a_newer_one() {
+        let board = Board::new(Duration::from_secs(600));
+        let id = JobId::new();
+        board.learn(view(id, 5));
+        assert_eq!(board.learn(view(id, 4)).revision, 5);
+        assert_eq!(board.learn(view(id, 6)).revision, 6);
+        assert_eq!(board.view(&"acme".parse().unwrap(), id).unwrap().0.revision, 6);
+    }
+
+    #[test]
+    fn another_workspace_does_not_see_the_job() {
+        let board = Board::new(Duration::from_secs(600));
+        let id = JobId::new();
+        board.learn(view(id, 5));
+        assert!(board.view(&"other".parse().unwrap(), id).is_none());
+    }
+}

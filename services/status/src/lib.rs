@@ -1,0 +1,10 @@
+//! The status service: answers out. From memory while it can, from Postgres while it must.
+
+mod answers;
+mod board;
+mod build;
+mod routes;
+
+pub use board::Board;
+pub use build::from_config;
+pub use routes::{Status, openapi, router};

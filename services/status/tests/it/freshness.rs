@@ -1,0 +1,113 @@
+//! A poll never goes backwards, whatever becomes of the board.
+
+use bus::{BoardCell, Posted};
+use devstack::NatsUser;
+use protocol::{JobStatus, JobView};
+
+use crate::fixture::{Stores, Wiring, World};
+use crate::vandal::Vandal;
+
+/// The view a worker posts after so many more commits.
+fn later(view: &JobView, commits: u64) -> JobView {
+    let mut later = view.clone();
+    later.revision += commits;
+    later.progress.current += commits;
+    later
+}
+
+#[tokio::test]
+async fn a_newer_view_on_the_board_shows_up_in_the_next_polls() {
+    let world = World::new().await;
+    let (job, lease) = world.stores.running().await;
+    for current in 1..5 {
+        let view = world.stores.advance(&lease, current).await;
+        world.stores.post(&view).await;
+        assert_eq!(world.polled(job.id, view.revision).await["progress"]["current"], current);
+    }
+}
+
+#[tokio::test]
+async fn an_older_view_on_the_board_does_not_show_up() {
+    let world = World::new().await;
+    let vandal = Vandal::new(&world.stores.env.nats_url(NatsUser::Admin)).await;
+    let (job, _) = world.stores.running().await;
+    for round in 1..20 {
+        for view in [later(&job, 10 * round), job.clone(), later(&job, 10 * round - 7)] {
+            vandal.put(&view).await;
+        }
+        let newest = later(&job, 10 * round + 1);
+        vandal.put(&newest).await;
+        world.polled(job.id, newest.revision).await;
+    }
+}
+
+#[tokio::test]
+async fn an_entry_that_is_deleted_in_mid_run_takes_nothing_back_and_the_next_view_is_shown() {
+    let world = World::new().await;
+    let vandal = Vandal::new(&world.stores.env.nats_url(NatsUser::Admin)).await;
+    let (job, lease) = world.stores.running().await;
+    let mut cell = BoardCell::default();
+    for round in 1..4 {
+        // Ahead of the row, so that Postgres cannot stand in for memory.
+        let ahead = later(&world.stores.advance(&lease, round).await, 100 * round);
+        world.stores.worker.post(&mut cell, &ahead).await.unwrap();
+        world.polled(job.id, ahead.revision).await;
+        vandal.purge(&job).await;
+        for _ in 0..20 {
+            assert_eq!(world.poll(job.id).await.ok(200)["revision"], ahead.revision);
+        }
+    }
+}
+
+#[tokio::test]
+async fn after_a_deletion_marker_a_worker_can_post_again() {
+    let world = World::new().await;
+    let vandal = Vandal::new(&world.stores.env.nats_url(NatsUser::Admin)).await;
+    let (job, _) = world.stores.running().await;
+    let mut cell = BoardCell::default();
+    world.stores.worker.post(&mut cell, &job).await.unwrap();
+    // As `nats kv del` does.
+    vandal.delete(&job).await;
+    let next = later(&job, 1);
+    assert_eq!(world.stores.worker.post(&mut cell, &next).await.unwrap(), Posted::Posted);
+    world.polled(job.id, next.revision).await;
+}
+
+#[tokio::test]
+async fn a_finished_job_that_is_on_no_board_is_served_from_postgres() {
+    let world = World::new().await;
+    let job = world.stores.completed().await;
+    for _ in 0..3 {
+        let body = world.poll(job.id).await.ok(200);
+        assert_eq!((&body["status"], &body["revision"]), (&"completed".into(), &job.revision.into()));
+    }
+}
+
+#[tokio::test]
+async fn a_job_whose_last_view_never_reached_the_board_reads_as_over() {
+    let stores = Stores::new().await;
+    let (running, lease) = stores.running().await;
+    stores.post(&running).await;
+    let over = stores.end(&lease, JobStatus::Completed).await;
+    // Nothing in memory: it was evicted, or the process is new.
+    let wiring = stores.wiring();
+    let world = stores.status(Wiring { watched: false, ..wiring }).await;
+    world.connected().await;
+    let body = world.poll(over.id).await.ok(200);
+    assert_eq!((&body["status"], &body["revision"]), (&"completed".into(), &over.revision.into()));
+}
+
+#[tokio::test]
+async fn after_the_bucket_was_deleted_and_made_again_the_board_is_watched_again() {
+    let world = World::new().await;
+    let vandal = Vandal::new(&world.stores.env.nats_url(NatsUser::Admin)).await;
+    let (job, _) = world.stores.running().await;
+    world.stores.post(&later(&job, 1)).await;
+    world.polled(job.id, job.revision + 1).await;
+    vandal.delete_bucket().await;
+    assert_eq!(world.poll(job.id).await.ok(200)["revision"], job.revision + 1);
+    let provision = crate::fixture::connected(world.stores.env.nats_url(NatsUser::Provision)).await;
+    provision.provision(1).await.unwrap();
+    world.stores.post(&later(&job, 2)).await;
+    world.polled(job.id, job.revision + 2).await;
+}

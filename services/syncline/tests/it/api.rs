@@ -1,0 +1,59 @@
+//! The API as a whole: what no service has alone.
+
+use std::process::Command;
+
+use devstack::testing::TestEnv;
+use futures_util::future::join_all;
+use serde_json::Value;
+
+use crate::up::Up;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_posts_for_one_scope_make_one_job_that_runs_once() {
+    let (env, dir) = (TestEnv::new().await, tempfile::tempdir().unwrap());
+    let up = Up::start(&env, dir.path(), &["--lab-latency-ms", "50"]).await;
+    let answers = join_all((0..1_000).map(|_| up.post())).await;
+    let id = answers[0]["jobId"].as_str().unwrap();
+    assert!(answers.iter().all(|answer| answer["jobId"] == id), "two jobs for one scope");
+    assert_eq!(answers.iter().filter(|answer| answer["deduplicated"] != true).count(), 1);
+    let job = up.completed(id).await;
+    assert_eq!(job["attempts"], 1);
+    let list: Value = up.http.get(up.url("/sync/jobs")).send().await.unwrap().json().await.unwrap();
+    assert_eq!(list["jobs"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sync_watch_and_jobs_speak_to_a_running_syncline() {
+    let (env, dir) = (TestEnv::new().await, tempfile::tempdir().unwrap());
+    let up = Up::start(&env, dir.path(), &[]).await;
+    let run = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_syncline"))
+            .args(args)
+            .args(["--url", up.text("baseUrl")])
+            .output();
+        let output = output.unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (code, out, err) = run(&["sync", "demo", "--connector", "hubspot", "--watch"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("completed: 2247 records"), "{out}");
+    let (code, out, _) = run(&["jobs", "demo"]);
+    assert_eq!(code, Some(0));
+    assert!(out.contains("completed"), "{out}");
+    let (code, _, err) = run(&["sync", "nobody"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("There is no such workspace"), "{err}");
+}
+
+#[test]
+fn the_committed_openapi_document_is_what_the_code_says() {
+    let output = Command::new(env!("CARGO_BIN_EXE_syncline")).arg("openapi").output().unwrap();
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let committed: Value = serde_json::from_str(include_str!("../../../../openapi.json")).unwrap();
+    assert_eq!(said, committed, "run `cargo run -- openapi > openapi.json`");
+    assert_eq!(said["openapi"], "3.1.0");
+}

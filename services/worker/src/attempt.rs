@@ -1,0 +1,195 @@
+//! One attempt: from a claimed job to an outcome.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use connectors::{Connection, Credentials, ErrorClass, Host, Registry, Session, SourceError};
+use protocol::{ObjectName, SyncResult, Table};
+use store::{Claimed, Lease, Store, StoreError};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::Settings;
+use crate::decide::Outcome;
+use crate::live::Live;
+use crate::pipeline::{Pipeline, Stopped};
+use crate::tally::Tally;
+
+/// Captured records that a result names; all of them are in `record_errors`.
+const ERRORS_MAX: u32 = 100;
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// It produced this; decide what becomes of the job.
+    With(Outcome),
+    /// The lease is lost, or Postgres is away for longer than the lease: touch nothing, settle nothing.
+    /// Whoever holds the lease next goes on from the cursors.
+    Abandoned(StoreError),
+}
+
+/// What an attempt needs.
+pub(crate) struct Attempt {
+    pub store: Store,
+    pub registry: Arc<Registry>,
+    pub settings: Settings,
+    pub claimed: Arc<Claimed>,
+    pub stop: CancellationToken,
+}
+
+impl Attempt {
+    /// Runs until the last page, an error, a shutdown, or the loss of the lease.
+    pub(crate) async fn run(self, mut live: Live) -> (Ended, Live) {
+        let (renewed, seen) = watch::channel(Instant::now());
+        let lease_lost =
+            keep_lease(self.store.clone(), self.claimed.lease.clone(), self.settings.heartbeat, seen);
+        let ended = tokio::select! {
+            // Whatever else is ready, a lost lease comes first.
+            biased;
+            error = lease_lost => Ended::Abandoned(error),
+            ended = self.sync(renewed, &mut live) => ended,
+            () = tokio::time::sleep(self.settings.attempt_timeout) => {
+                Ended::With(Outcome::TimedOut(self.settings.attempt_timeout))
+            }
+        };
+        (ended, live)
+    }
+
+    async fn sync(&self, renewed: watch::Sender<Instant>, live: &mut Live) -> Ended {
+        let connector = &self.claimed.lease.connector;
+        let Some(code) = self.registry.get(connector) else {
+            return Ended::With(Outcome::Permanent(format!("This worker has no connector `{connector}`")));
+        };
+        let spec = code.spec();
+        let objects: Vec<(ObjectName, Table)> = spec
+            .object_names()
+            .into_iter()
+            .filter_map(|name| spec.table(&name).map(|table| (name, table)))
+            .collect();
+        let names: Vec<ObjectName> = objects.iter().map(|(name, _)| name.clone()).collect();
+        let session = match self.open(code.as_ref()).await {
+            Ok(session) => session,
+            Err(error) => return Ended::With(failed(None, error)),
+        };
+        let mut tally = Tally::new(&names, &self.claimed.cursors);
+        let pipeline = Pipeline {
+            store: &self.store,
+            lease: &self.claimed.lease,
+            session,
+            objects,
+            cursors: &self.claimed.cursors,
+            pages_ahead_max: self.settings.pages_ahead_max,
+            commit_pages_max: self.settings.commit_pages_max,
+            stop: self.stop.clone(),
+            renewed,
+        };
+        match pipeline.run(&mut tally, live).await {
+            Ok(()) => self.completed(&tally).await,
+            Err(Stopped::Interrupted) => Ended::With(Outcome::Interrupted),
+            Err(Stopped::Panicked(message)) => Ended::With(Outcome::Panicked(message)),
+            Err(Stopped::Source(object, error)) => Ended::With(failed(Some(&object), error)),
+            Err(Stopped::Store(error)) => refused(error),
+        }
+    }
+
+    async fn completed(&self, tally: &Tally) -> Ended {
+        match self.store.captured(&self.claimed.job, ERRORS_MAX).await {
+            Ok(errors) => {
+                let results = tally.results(&self.claimed.lease.connector);
+                let total_records = results.iter().map(|result| result.written + result.unchanged).sum();
+                Ended::With(Outcome::Completed(SyncResult { results, total_records, errors }))
+            }
+            Err(error) => refused(error),
+        }
+    }
+
+    async fn open(&self, code: &dyn connectors::Connector) -> Result<Arc<dyn Session>, SourceError> {
+        let claimed = &self.claimed;
+        let Some(credentials) = claimed.credentials.clone() else {
+            return Err(SourceError::new(ErrorClass::Permanent, "The connection was removed"));
+        };
+        let host = Arc::new(Keeper { store: self.store.clone(), lease: claimed.lease.clone() });
+        let connection = Connection {
+            workspace_id: claimed.lease.workspace_id.clone(),
+            account_id: claimed.account_id.clone(),
+            credentials: Credentials::new(credentials),
+        };
+        let session: Arc<dyn Session> = code.open(connection, host).await?.into();
+        if claimed.account_id.is_none() {
+            let Lease { workspace_id, connector, .. } = &claimed.lease;
+            if let Err(error) = self.store.set_account(workspace_id, connector, session.account_id()).await {
+                tracing::debug!(error = %error, "the account is asked for again next time");
+            }
+        }
+        Ok(session)
+    }
+}
+
+/// Persists what a session wants kept.
+struct Keeper {
+    store: Store,
+    lease: Lease,
+}
+
+#[async_trait]
+impl Host for Keeper {
+    async fn save_credentials(&self, new: &Credentials) -> Result<(), SourceError> {
+        self.store
+            .rotate_credentials(&self.lease.workspace_id, &self.lease.connector, new.expose())
+            .await
+            .map_err(|_| SourceError::new(ErrorClass::Transient, "New credentials could not be stored"))
+    }
+}
+
+/// Renews the lease whenever nothing was committed for a heartbeat. Resolves when it is lost: taken, or not
+/// renewed for its whole duration.
+async fn keep_lease(
+    store: Store,
+    lease: Lease,
+    heartbeat: Duration,
+    mut renewed: watch::Receiver<Instant>,
+) -> StoreError {
+    let mut last = *renewed.borrow_and_update();
+    loop {
+        tokio::time::sleep_until(last + heartbeat).await;
+        last = last.max(*renewed.borrow_and_update());
+        if last.elapsed() < heartbeat {
+            continue;
+        }
+        let at = Instant::now();
+        match store.renew_lease(&lease).await {
+            Ok(()) => last = at,
+            Err(error) if error.is_transient() && last.elapsed() < lease.duration => {
+                tracing::warn!(job.id = %lease.job_id, error = %error, "the lease was not renewed; trying again");
+                tokio::time::sleep(heartbeat / 4).await;
+            }
+            Err(error) => return error,
+        }
+    }
+}
+
+/// An error of Postgres ends the attempt without a decision: deciding needs Postgres, too.
+fn refused(error: StoreError) -> Ended {
+    match error {
+        StoreError::LeaseLost | StoreError::Unavailable(_) => Ended::Abandoned(error),
+        other => {
+            tracing::error!(error = %other, source = ?std::error::Error::source(&other), "Postgres refused a page");
+            Ended::With(Outcome::Transient("A page could not be written; the log says why".to_owned()))
+        }
+    }
+}
+
+fn failed(object: Option<&ObjectName>, error: SourceError) -> Outcome {
+    let what = object.map(|object| format!("{object}: ")).unwrap_or_default();
+    let id = error.request_id.as_deref().map(|id| format!(" (vendor request {id})")).unwrap_or_default();
+    let message = format!("{what}{}{id}", error.message);
+    match error.class {
+        ErrorClass::Transient => Outcome::Transient(message),
+        ErrorClass::Quota { retry_after } => Outcome::Quota { message, retry_after },
+        ErrorClass::Unauthorized | ErrorClass::Forbidden | ErrorClass::Permanent => {
+            Outcome::Permanent(message)
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! From an outcome to a decision. Pure: no I/O, no clock, no randomness; the test below is the table.
+
+use std::time::Duration;
+
+use bus::Settlement;
+use protocol::{JobStatus, SyncResult, WaitingReason};
+use store::{Ending, Resting};
+
+/// What an attempt produced.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Everything is in Postgres.
+    Completed(SyncResult),
+    /// Something that may go away by itself.
+    Transient(String),
+    /// Something that will not: refused credentials, bad configuration.
+    Permanent(String),
+    /// The vendor wants to be left alone for longer than a worker waits.
+    Quota {
+        /// What it said.
+        message: String,
+        /// For how long.
+        retry_after: Duration,
+    },
+    /// The worker shuts down.
+    Interrupted,
+    /// The attempt took too long.
+    TimedOut(Duration),
+    /// The code panicked; the message.
+    Panicked(String),
+    /// It was taken over too often: running it kills workers.
+    Poisoned,
+}
+
+/// How often the job ran, as the row says during the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Counted runs, this one included.
+    pub attempts: u32,
+    /// How many there may be.
+    pub max_attempts: u32,
+    /// How often it was taken over from a dead worker.
+    pub takeovers: u32,
+}
+
+/// What is configured.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Policy {
+    /// The wait after the first failed attempt; each further one is twice as long.
+    pub retry_base: Duration,
+    /// A random number in 0..1, drawn by the caller: up to a tenth is added to the wait, so that jobs that
+    /// failed together do not come back together.
+    pub jitter: f64,
+}
+
+/// The new state of the row, and the answer to the ticket. Carried out in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decision {
+    /// The job is over.
+    End(Ending, Settlement),
+    /// The job runs again.
+    Rest(Resting, Settlement),
+}
+
+/// The longest wait between two attempts.
+const RETRY_MAX: Duration = Duration::from_secs(300);
+/// A job that waits longer than this waits in Postgres only: a ticket in a delayed nak counts as un-acked.
+const NAK_MAX: Duration = Duration::from_secs(60);
+
+/// Turns what an attempt produced into what becomes of the job.
+pub fn decide(outcome: Outcome, counts: Counts, policy: Policy) -> Decision {
+    match outcome {
+        Outcome::Completed(result) => Decision::End(
+            Ending {
+                status: JobStatus::Completed,
+                error: None,
+                message: format!("Synced {} records", result.total_records),
+                result: Some(result),
+            },
+            Settlement::Ack,
+        ),
+        Outcome::Transient(error) => retry_or_fail(error, counts, policy),
+        Outcome::TimedOut(limit) => {
+            retry_or_fail(format!("The attempt took longer than {} s", limit.as_secs()), counts, policy)
+        }
+        Outcome::Panicked(message) => retry_or_fail(format!("Internal error: {message}"), counts, policy),
+        Outcome::Permanent(error) => fail(error),
+        Outcome::Poisoned => {
+            fail(format!("Given up: {} workers died while they ran this job", counts.takeovers))
+        }
+        Outcome::Quota { message, retry_after } => {
+            let resting = rest(WaitingReason::SourceQuota, retry_after, Some(message), true);
+            if retry_after > NAK_MAX {
+                Decision::Rest(Resting { keeps_ticket: false, ..resting }, Settlement::Ack)
+            } else {
+                Decision::Rest(resting, Settlement::Nak(retry_after))
+            }
+        }
+        Outcome::Interrupted => Decision::Rest(
+            rest(WaitingReason::Interrupted, Duration::ZERO, None, true),
+            Settlement::Nak(Duration::ZERO),
+        ),
+    }
+}
+
+fn retry_or_fail(error: String, counts: Counts, policy: Policy) -> Decision {
+    if counts.attempts >= counts.max_attempts {
+        return fail(error);
+    }
+    let doublings = counts.attempts.saturating_sub(1).min(16);
+    let wait = policy.retry_base.saturating_mul(1 << doublings).min(RETRY_MAX);
+    let wait = wait.mul_f64(1.0 + policy.jitter.clamp(0.0, 1.0) / 10.0);
+    Decision::Rest(rest(WaitingReason::RetryBackoff, wait, Some(error), false), Settlement::Nak(wait))
+}
+
+fn fail(error: String) -> Decision {
+    let ending =
+        Ending { status: JobStatus::Failed, message: "Failed".to_owned(), error: Some(error), result: None };
+    Decision::End(ending, Settlement::Term)
+}
+
+fn rest(reason: WaitingReason, delay: Duration, error: Option<String>, uncount: bool) -> Resting {
+    Resting { reason, delay, error, uncount, keeps_ticket: true }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const POLICY: Policy = Policy { retry_base: Duration::from_secs(2), jitter: 0.0 };
+
+    fn counts(attempts: u32) -> Counts {
+        Counts { attempts, max_attempts: 3, takeovers: 0 }
+    }
+
+    /// (state or reason, delay in seconds, counted, keeps ticket, settlement)
+    fn row(decision: Decision) -> (String, u64, bool, bool, Settlement) {
+        match decision {
+            Decision::End(ending, settlement) => (ending.status.to_string(), 0, true, false, settlement),
+            Decision::Rest(r, settlement) => {
+                (r.reason.to_string(), r.delay.as_secs(), !r.uncount, r.keeps_ticket, settlement)
+            }
+        }
+    }
+
+    #[test]
+    fn every_outcome_has_its_row_in_the_table() {
+        use Settlement::{Ack, Nak, Term};
+        let s = Duration::from_secs;
+        let quota = |secs| Outcome::Quota { message: "later".into(), retry_after: s(secs) };
+        let table = [
+            (Outcome::Completed(SyncResult::default()), 1, ("completed", 0, true, false, Ack)),
+            (Outcome::Transient("x".into()), 1, ("retry_backoff", 2, true, true, Nak(s(2)))),
+            (Outcome::Transient("x".into()), 2, ("retry_backoff", 4, true, true, Nak(s(4)))),
+            (Outcome::Transient("x".into()), 3, ("failed", 0, true, false, Term)),
+            (Outcome::Permanent("x".into()), 1, ("failed", 0, true, false, Term)),
+            (quota(30), 1, ("source_quota", 30, false, true, Nak(s(30)))),
+            (quota(60), 3, ("source_quota", 60, false, true, Nak(s(60)))),
+            (quota(61), 3, ("source_quota", 61, false, false, Ack)),
+            (Outcome::Interrupted, 3, ("interrupted", 0, false, true, Nak(s(0)))),
+            (Outcome::TimedOut(s(600)), 1, ("retry_backoff", 2, true, true, Nak(s(2)))),
+            (Outcome::TimedOut(s(600)), 3, ("failed", 0, true, false, Term)),
+            (Outcome::Panicked("x".into()), 2, ("retry_backoff", 4, true, true, Nak(s(4)))),
+            (Outcome::Panicked("x".into()), 3, ("failed", 0, true, false, Term)),
+            (Outcome::Poisoned, 1, ("failed", 0, true, false, Term)),
+        ];
+        for (outcome, attempts, (state, delay, counted, keeps, settlement)) in table {
+            let expected = (state.to_owned(), delay, counted, keeps, settlement);
+            assert_eq!(
+                row(decide(outcome.clone(), counts(attempts), POLICY)),
+                expected,
+                "{outcome:?} at attempt {attempts}"
+            );
+        }
+    }
+
+    #[test]
+    fn jitter_adds_a_tenth_at_most() {
+        let policy = Policy { jitter: 1.0, ..POLICY };
+        match decide(Outcome::Transient("x".into()), counts(1), policy) {
+            Decision::Rest(resting, _) => assert_eq!(resting.delay, Duration::from_millis(2200)),
+            other @ Decision::End(..) => panic!("{other:?}"),
+        }
+    }
+
+    fn any_outcome() -> impl Strategy<Value = Outcome> {
+        prop_oneof![
+            Just(Outcome::Completed(SyncResult::default())),
+            Just(Outcome::Transient("x".into())),
+            Just(Outcome::Permanent("x".into())),
+            (0u64..100_000)
+                .prop_map(|s| Outcome::Quota { message: "x".into(), retry_after: Duration::from_secs(s) }),
+            Just(Outcome::Interrupted),
+            Just(Outcome::TimedOut(Duration::from_secs(1))),
+            Just(Outcome::Panicked("x".into())),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn attempts_never_exceed_their_maximum_and_a_job_that_keeps_failing_ends(
+            outcomes in proptest::collection::vec(any_outcome(), 1..60), max_attempts in 1u32..6, jitter in 0.0f64..1.0,
+        ) {
+            let mut attempts = 0;
+            let mut counted = 0;
+            for outcome in outcomes {
+                attempts += 1;
+                prop_assert!(attempts <= max_attempts);
+                let counts = Counts { attempts, max_attempts, takeovers: 0 };
+                match decide(outcome, counts, Policy { jitter, ..POLICY }) {
+                    Decision::End(..) => return Ok(()),
+                    Decision::Rest(resting, _) if resting.uncount => attempts -= 1,
+                    Decision::Rest(resting, _) => {
+                        counted += 1;
+                        prop_assert!(resting.delay <= RETRY_MAX.mul_f64(1.1));
+                    }
+                }
+                prop_assert!(counted < max_attempts);
+            }
+        }
+    }
+}

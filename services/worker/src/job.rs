@@ -1,0 +1,167 @@
+//! A delivery, from claim to settlement. Read this to know what happens when a worker dies:
+//!
+//! 1. *before the claim*: the ticket comes again after the ack wait;
+//! 2. *while running*: the lease runs out, the ticket comes again (or the scheduler makes a new one), another
+//!    worker claims the job and goes on from the last committed page;
+//! 3. *between the commit of the row and the settlement*: the ticket comes again, the claim is refused
+//!    because the job is over, and the ticket is discarded. Nothing runs twice.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus::{Delivery, Settlement};
+use protocol::JobView;
+use store::{Claim, Claimed, NotClaimable, StoreError};
+use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use crate::Worker;
+use crate::attempt::{Attempt, Ended};
+use crate::decide::{Counts, Decision, Outcome, Policy, decide};
+use crate::live::Live;
+use crate::pipeline::panic_message;
+
+/// A ticket that came while Postgres was away comes again after this.
+const STORE_AWAY_WAIT: Duration = Duration::from_secs(1);
+/// A ticket that came too early comes again at the right time, but not more often than this.
+const EARLY_WAIT_MIN: Duration = Duration::from_millis(20);
+/// And not later than this: the row may change meanwhile.
+const EARLY_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How often the end of an attempt is tried to be committed while Postgres is away.
+const FINISH_RETRY: Duration = Duration::from_millis(200);
+
+impl Worker {
+    /// Handles one delivery to its settlement.
+    pub(crate) async fn handle(
+        self: Arc<Self>,
+        delivery: Delivery,
+        ack_wait: Duration,
+        stop: CancellationToken,
+    ) {
+        let job_id = delivery.ticket.job_id;
+        match self.store.claim(job_id, &self.name, self.settings.lease).await {
+            Ok(Claim::Claimed(claimed)) => {
+                let span = tracing::info_span!("job", job.id = %job_id, workspace.id = %claimed.lease.workspace_id,
+                    connector = %claimed.lease.connector, attempt = claimed.job.attempts);
+                self.run(*claimed, delivery, ack_wait, stop).instrument(span).await;
+            }
+            Ok(Claim::Refused(why)) => self.settle(&delivery, not_ours(why)).await,
+            Err(error @ StoreError::Sealed) => {
+                // Retrying with the same key is no use, but another worker may have the right one.
+                tracing::error!(job.id = %job_id, error = %error, "the job cannot run on this worker");
+                self.settle(&delivery, Settlement::Nak(EARLY_WAIT_MAX)).await;
+            }
+            Err(error) => {
+                tracing::warn!(job.id = %job_id, error = %error, "the job could not be claimed");
+                self.settle(&delivery, Settlement::Nak(STORE_AWAY_WAIT)).await;
+            }
+        }
+    }
+
+    async fn run(&self, claimed: Claimed, delivery: Delivery, ack_wait: Duration, stop: CancellationToken) {
+        let alive = self.bus.in_progress(&delivery, ack_wait / 3);
+        let live = Live::start(&self.bus, claimed.job.clone(), self.settings.progress_interval);
+        let claimed = Arc::new(claimed);
+        tracing::info!(takeovers = claimed.job.takeovers, "running");
+        let (ended, live) = if claimed.job.takeovers > self.settings.takeovers_max {
+            (Ended::With(Outcome::Poisoned), Some(live))
+        } else {
+            self.attempt(Arc::clone(&claimed), live, stop).await
+        };
+        let outcome = match ended {
+            Ended::With(outcome) => outcome,
+            Ended::Abandoned(error) => {
+                tracing::warn!(error = %error, "abandoned: whoever holds the lease goes on");
+                return;
+            }
+        };
+        let job = &claimed.job;
+        let counts =
+            Counts { attempts: job.attempts, max_attempts: job.max_attempts, takeovers: job.takeovers };
+        let policy = Policy { retry_base: self.settings.retry_base, jitter: rand::random() };
+        self.finish(&claimed, &delivery, live, decide(outcome, counts, policy)).await;
+        drop(alive);
+    }
+
+    /// Runs the attempt in a task of its own, so that a panic is an outcome.
+    async fn attempt(
+        &self,
+        claimed: Arc<Claimed>,
+        live: Live,
+        stop: CancellationToken,
+    ) -> (Ended, Option<Live>) {
+        let attempt = Attempt {
+            store: self.store.clone(),
+            registry: Arc::clone(&self.registry),
+            settings: self.settings.clone(),
+            claimed,
+            stop,
+        };
+        match self.tracker.spawn(attempt.run(live).in_current_span()).await {
+            Ok((ended, live)) => (ended, Some(live)),
+            Err(error) => (Ended::With(Outcome::Panicked(panic_message(error))), None),
+        }
+    }
+
+    /// In this order: the row, the board, the ticket. A crash between any two is harmless.
+    async fn finish(&self, claimed: &Claimed, delivery: &Delivery, live: Option<Live>, decision: Decision) {
+        let settlement = match &decision {
+            Decision::End(_, settlement) | Decision::Rest(_, settlement) => *settlement,
+        };
+        let view = match self.commit(claimed, &decision).await {
+            Ok(view) => view,
+            Err(error) => {
+                tracing::warn!(error = %error, "the end of the attempt was not committed; it is done again");
+                return;
+            }
+        };
+        tracing::info!(status = %view.status, error = view.error.as_deref(), "attempt over");
+        match live {
+            Some(live) => live.finish(&view).await,
+            None => self.post(&view).await,
+        }
+        self.settle(delivery, settlement).await;
+    }
+
+    /// Commits the row's new state. While Postgres is away it keeps trying for as long as the lease lasts.
+    async fn commit(&self, claimed: &Claimed, decision: &Decision) -> Result<JobView, StoreError> {
+        let deadline = tokio::time::Instant::now() + claimed.lease.duration;
+        loop {
+            let committed = match decision {
+                Decision::End(ending, _) => self.store.end_job(&claimed.lease, ending).await,
+                Decision::Rest(resting, _) => self.store.rest_job(&claimed.lease, resting).await,
+            };
+            match committed {
+                Err(error) if error.is_transient() && tokio::time::Instant::now() < deadline => {
+                    tokio::time::sleep(FINISH_RETRY).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn post(&self, view: &JobView) {
+        if let Err(error) = self.bus.post(&mut bus::BoardCell::default(), view).await {
+            tracing::debug!(error = %error, "the last view is not on the board");
+        }
+    }
+
+    async fn settle(&self, delivery: &Delivery, settlement: Settlement) {
+        if let Err(error) = self.bus.settle(delivery, settlement).await {
+            // The ticket comes again and finds the row as it is now.
+            tracing::debug!(job.id = %delivery.ticket.job_id, error = %error, "a ticket was not settled");
+        }
+    }
+}
+
+/// What to answer to a ticket whose job we did not get. It was never ours, so it is only handed back, unless
+/// nobody can need it any more.
+fn not_ours(why: NotClaimable) -> Settlement {
+    let until = match why {
+        NotClaimable::Over => return Settlement::Ack,
+        NotClaimable::NotBefore(at) | NotClaimable::LeasedUntil(at) => at,
+    };
+    let wait = Duration::try_from(until - OffsetDateTime::now_utc()).unwrap_or_default();
+    Settlement::Nak(wait.clamp(EARLY_WAIT_MIN, EARLY_WAIT_MAX))
+}

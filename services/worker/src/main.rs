@@ -1,0 +1,13 @@
+//! `syncline-worker`: runs jobs. Run as many as you like.
+
+use std::path::PathBuf;
+
+use runtime::{Config, Shutdown, Sources, telemetry};
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let sources = Sources::from_process(std::env::args_os().nth(1).map(PathBuf::from));
+    let config = Config::load_requiring(&sources, worker::REQUIRED)?;
+    telemetry::init(&config.log)?;
+    worker::serve(&config, &Shutdown::install()?).await
+}

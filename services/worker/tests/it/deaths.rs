@@ -1,0 +1,103 @@
+//! Workers that die, hang, or come back.
+
+use bus::Published;
+use lab::LabConfig;
+use protocol::JobStatus;
+
+use crate::fixture::{World, small_lab};
+use crate::processes::Process;
+
+fn slow_lab() -> LabConfig {
+    LabConfig { latency_ms: 100, ..small_lab() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_kill_9_another_worker_goes_on_from_the_last_committed_page() {
+    let mut world = World::new(slow_lab()).await;
+    let mut first = Process::start(&world);
+    let job = world.post().await;
+    world.seen(job, |view| view.progress.current >= 500).await;
+    first.kill();
+    let second = Process::start(&world);
+    let view = world.completed(job).await;
+    assert_eq!((view.attempts, view.takeovers), (1, 1), "a death is no attempt");
+    world.assert_complete().await;
+    // What was in flight at the kill: a page of each of the three objects, fetched or being fetched, and one
+    // that waited for its commit.
+    let twice = world.lab.stats().await.pages_fetched_twice;
+    assert!(twice.count <= 4, "{twice:?}");
+    drop(second);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_hung_and_came_back_cannot_write_or_settle() {
+    let mut world = World::new(slow_lab()).await;
+    let zombie = Process::start(&world);
+    let job = world.post().await;
+    world.seen(job, |view| view.progress.current >= 300).await;
+    zombie.signal("STOP");
+    let second = Process::start(&world);
+    world.seen(job, |view| view.takeovers == 1).await;
+    zombie.signal("CONT");
+    let view = world.completed(job).await;
+    assert_eq!((view.attempts, view.takeovers), (1, 1));
+    world.assert_complete().await;
+    let result = view.result.unwrap();
+    assert_eq!(
+        result.results.iter().map(|object| object.listed).sum::<u64>(),
+        1_750,
+        "no page was counted twice"
+    );
+    drop((zombie, second));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_dies_between_the_commit_and_the_ack_leaves_a_ticket_that_is_discarded() {
+    let mut world = World::new(small_lab()).await;
+    let worker = world.worker().await;
+    let job = world.post().await;
+    world.completed(job).await;
+    let requests = world.lab.stats().await.requests;
+    // The ticket that a dead worker did not settle: the job is over, and its ticket comes.
+    while world.publish(job, 2).await != Published::Stored {
+        tokio::task::yield_now().await;
+    }
+    // It is gone when the next one is accepted.
+    while world.publish(job, 3).await != Published::Stored {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.row(job).await.attempts, 1);
+    assert_eq!(world.lab.stats().await.requests, requests, "nothing ran twice");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_kills_its_workers_is_given_up() {
+    let mut world = World::new(slow_lab()).await;
+    let job = world.accept(3).await;
+    // Eleven workers claimed it and died at once: more than the ten takeovers that are allowed.
+    for _ in 0..12 {
+        let short = std::time::Duration::from_millis(1);
+        while !matches!(world.store.claim(job, "dead", short).await.unwrap(), store::Claim::Claimed(_)) {
+            tokio::task::yield_now().await;
+        }
+    }
+    let worker = world.worker().await;
+    world.publish(job, 1).await;
+    let view = world.ended(job).await;
+    assert_eq!(view.status, JobStatus::Failed, "{view:?}");
+    assert!(view.error.unwrap().contains("workers died"));
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_ends_a_worker_process_in_order() {
+    let mut world = World::new(slow_lab()).await;
+    let process = Process::start(&world);
+    let job = world.post().await;
+    world.seen(job, |view| view.progress.current >= 300).await;
+    process.signal("TERM");
+    assert_eq!(process.exit_code(), Some(0));
+    let row = world.row(job).await;
+    assert_eq!((row.status, row.attempts), (JobStatus::Queued, 0), "{row:?}");
+}

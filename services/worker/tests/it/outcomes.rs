@@ -1,0 +1,164 @@
+//! What becomes of a job whose attempt does not succeed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use connectors::{
+    Connection, Connector, ConnectorSpec, Host, ObjectSpec, Page, Position, Registry, Session, SourceError,
+};
+use lab::{FaultKind, FaultRule, LabConfig};
+use protocol::{JobStatus, ObjectName, Table, WaitingReason};
+use worker::Settings;
+
+use crate::fixture::{World, settings, small_lab};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_fails_on_a_broken_vendor_is_tried_again_and_resumes() {
+    let mut world = World::new(small_lab()).await;
+    world.lab.set_faults(vec![FaultRule { after_requests: 12, ..FaultRule::status(503, 1) }]).unwrap();
+    let worker = world.worker().await;
+    let job = world.post().await;
+    let waiting = world.seen(job, |view| view.waiting_reason.is_some()).await;
+    assert_eq!(waiting.waiting_reason, Some(WaitingReason::RetryBackoff));
+    assert_eq!((waiting.status, waiting.attempts), (JobStatus::Queued, 1));
+    assert!(waiting.next_attempt_at.is_some() && waiting.error.is_some(), "{waiting:?}");
+    let view = world.completed(job).await;
+    assert_eq!(view.attempts, 2);
+    world.assert_complete().await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_fails_after_its_last_attempt_and_keeps_what_it_committed() {
+    let mut world = World::new(small_lab()).await;
+    world
+        .lab
+        .set_faults(vec![FaultRule {
+            path: Some("companies".into()),
+            after_requests: 3,
+            ..FaultRule::status(500, 1_000)
+        }])
+        .unwrap();
+    let worker = world.worker().await;
+    let job = world.post().await;
+    let view = world.ended(job).await;
+    assert_eq!((view.status, view.attempts), (JobStatus::Failed, 3), "{view:?}");
+    assert!(view.error.unwrap().contains("companies"));
+    assert!(!world.store.rows(&world.workspace, Table::Deals).await.unwrap().is_empty());
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_credentials_fail_the_job_at_once_and_the_token_is_not_in_the_error() {
+    let mut world = World::new(small_lab()).await;
+    world.connect_workspace("pat-na1-wrong-secret").await;
+    let worker = world.worker().await;
+    let job = world.post().await;
+    let view = world.ended(job).await;
+    assert_eq!((view.status, view.attempts), (JobStatus::Failed, 1), "{view:?}");
+    assert!(!view.error.unwrap().contains("wrong-secret"));
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_gives_the_slot_back_and_counts_no_attempt() {
+    let mut world = World::new(small_lab()).await;
+    let storm = FaultRule {
+        retry_after: Some(3_600),
+        count: Some(1_000),
+        ..FaultRule::new(FaultKind::RateLimitStorm)
+    };
+    world.lab.set_faults(vec![FaultRule { after_requests: 5, ..storm }]).unwrap();
+    let worker = world.worker().await;
+    let job = world.post().await;
+    let view = world.seen(job, |view| view.waiting_reason.is_some()).await;
+    assert_eq!(view.waiting_reason, Some(WaitingReason::SourceQuota), "{view:?}");
+    assert_eq!(view.attempts, 0);
+    let wait = view.next_attempt_at.unwrap() - time::OffsetDateTime::now_utc();
+    assert!(wait > time::Duration::minutes(50), "{wait}");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_takes_too_long_is_tried_again() {
+    let mut world = World::new(LabConfig { contacts: 100, companies: 1, deals: 1, ..small_lab() }).await;
+    let hang =
+        FaultRule { path: Some("contacts?".into()), count: Some(1), ..FaultRule::new(FaultKind::Hang) };
+    world.lab.set_faults(vec![hang]).unwrap();
+    let patience = Settings { attempt_timeout: Duration::from_millis(700), ..settings() };
+    let worker = world.worker_with(patience, world.registry(crate::fixture::http())).await;
+    let job = world.post().await;
+    let view = world.completed(job).await;
+    assert_eq!(view.attempts, 2);
+    world.assert_complete().await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shutdown_puts_the_job_back_uncounted_and_the_next_worker_goes_on() {
+    let mut world = World::new(LabConfig { latency_ms: 30, ..small_lab() }).await;
+    let first = world.worker().await;
+    let job = world.post().await;
+    world.lab.wait_for_requests(12).await;
+    first.stop().await;
+    let row = world.row(job).await;
+    assert_eq!(
+        (row.status, row.waiting_reason),
+        (JobStatus::Queued, Some(WaitingReason::Interrupted)),
+        "{row:?}"
+    );
+    assert_eq!(row.attempts, 0);
+    let second = world.worker().await;
+    let view = world.completed(job).await;
+    assert_eq!((view.attempts, view.takeovers), (1, 0));
+    assert_eq!(world.lab.stats().await.pages_fetched_twice.count, 0, "an orderly stop wastes no page");
+    world.assert_complete().await;
+    second.stop().await;
+}
+
+static PANICKING: ConnectorSpec = ConnectorSpec {
+    name: "hubspot",
+    title: "Panics",
+    objects: &[ObjectSpec { name: "contacts", table: Table::Contacts }],
+    credentials: &[],
+};
+
+struct Panicking;
+
+#[async_trait]
+impl Connector for Panicking {
+    fn spec(&self) -> &'static ConnectorSpec {
+        &PANICKING
+    }
+
+    async fn open(&self, _: Connection, _: Arc<dyn Host>) -> Result<Box<dyn Session>, SourceError> {
+        Ok(Box::new(Self))
+    }
+}
+
+#[async_trait]
+impl Session for Panicking {
+    fn account_id(&self) -> &str {
+        "1"
+    }
+
+    async fn estimate(&self, _: &ObjectName) -> Result<Option<u64>, SourceError> {
+        Ok(None)
+    }
+
+    async fn page(&self, _: &ObjectName, _: Option<&Position>) -> Result<Page, SourceError> {
+        panic!("a bug in a connector")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_is_a_failed_attempt_with_its_message() {
+    let mut world = World::new(small_lab()).await;
+    let worker = world.worker_with(settings(), Arc::new(Registry::of(vec![Arc::new(Panicking)]))).await;
+    let job = world.post().await;
+    let view = world.ended(job).await;
+    assert_eq!((view.status, view.attempts), (JobStatus::Failed, 3));
+    assert!(view.error.unwrap().contains("a bug in a connector"));
+    worker.stop().await;
+}

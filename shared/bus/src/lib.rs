@@ -1,0 +1,21 @@
+//! NATS: topology, tickets out, deliveries in, the one place that settles, and the progress board.
+//! The only crate that knows async-nats.
+//!
+//! Nothing here decides anything about a job: a lost message is repaired from Postgres.
+
+mod board;
+mod connect;
+mod error;
+mod lane;
+mod service;
+mod settle;
+mod ticket;
+mod topology;
+
+pub use board::{BoardCell, BoardChange, BoardWatch, Posted};
+pub use connect::{Bus, BusOptions};
+pub use error::BusError;
+pub use lane::{Delivery, Lane};
+pub use settle::{InProgress, Settlement};
+pub use ticket::Published;
+pub use topology::{Provisioned, TopologyError};

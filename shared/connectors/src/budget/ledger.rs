@@ -1,0 +1,84 @@
+//! All budgets of the process.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::budget::{Budget, BudgetKey, BudgetView};
+use super::rules::ClassRules;
+
+/// All budgets of the process, by (connector, account, class). Holds as many as are in use or not yet
+/// back at full strength, not one for every account ever seen.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    budgets: Mutex<HashMap<BudgetKey, Arc<Budget>>>,
+}
+
+impl Ledger {
+    /// The budget of an account for a class; the same one for everybody who asks.
+    pub(crate) fn budget(
+        &self,
+        connector: &'static str,
+        account_id: &str,
+        rules: &ClassRules,
+    ) -> Arc<Budget> {
+        let key = BudgetKey { connector, account_id: account_id.to_owned(), class: rules.class };
+        let mut budgets = self.lock();
+        if let Some(budget) = budgets.get(&key) {
+            return Arc::clone(budget);
+        }
+        budgets.retain(|_, budget| Arc::strong_count(budget) > 1 || !budget.is_idle());
+        let budget = Arc::new(Budget::new(key.clone(), rules));
+        budgets.insert(key, Arc::clone(&budget));
+        budget
+    }
+
+    /// What is left of every budget, in the order of their names.
+    pub(crate) fn views(&self) -> Vec<BudgetView> {
+        let mut budgets: Vec<_> = self.lock().iter().map(|(key, b)| (key.clone(), Arc::clone(b))).collect();
+        budgets.sort_by(|a, b| a.0.cmp(&b.0));
+        budgets.iter().map(|(_, budget)| budget.view()).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<BudgetKey, Arc<Budget>>> {
+        self.budgets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::budget::WindowRule;
+
+    fn rules() -> ClassRules {
+        let windows = vec![WindowRule { limit: 2, per: Duration::from_secs(10) }];
+        ClassRules { class: "objects", windows, spacing: Duration::ZERO, burst: None }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_sessions_of_an_account_share_its_budget_and_another_account_has_its_own() {
+        let ledger = Ledger::default();
+        let first = ledger.budget("hubspot", "1", &rules());
+        assert!(Arc::ptr_eq(&first, &ledger.budget("hubspot", "1", &rules())));
+        assert!(!Arc::ptr_eq(&first, &ledger.budget("hubspot", "2", &rules())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_budget_is_forgotten_only_when_nobody_has_it_and_its_windows_are_empty() {
+        let ledger = Ledger::default();
+        let used = ledger.budget("hubspot", "used", &rules());
+        used.acquire(Duration::ZERO).await.unwrap().answered(None);
+        drop(used);
+        drop(ledger.budget("hubspot", "idle", &rules()));
+        let accounts = |ledger: &Ledger| ledger.views().into_iter().map(|v| v.account_id).collect::<Vec<_>>();
+
+        let kept = ledger.budget("hubspot", "kept", &rules());
+        assert_eq!(accounts(&ledger), ["kept", "used"]);
+
+        tokio::time::advance(Duration::from_secs(11)).await;
+        ledger.budget("hubspot", "new", &rules());
+        assert_eq!(accounts(&ledger), ["kept", "new"]);
+        drop(kept);
+    }
+}

@@ -1,0 +1,163 @@
+//! All that decides whether a request may be sent. Pure: the time is handed in.
+
+use std::time::{Duration, Instant};
+
+use super::pacer::Pacer;
+use super::rules::ClassRules;
+use super::window::WindowLog;
+
+/// The longest the vendor's word to wait is believed: a day, the longest documented wait (HubSpot 477).
+const HOLD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The state of a budget.
+#[derive(Debug)]
+pub(super) struct State {
+    windows: Vec<WindowLog>,
+    paced: Option<Paced>,
+    spacer: Option<Pacer>,
+    held_until: Option<Instant>,
+    /// Requests started so far.
+    started: u64,
+}
+
+/// Which window is paced, and above how many occupied slots.
+#[derive(Debug)]
+struct Paced {
+    window: usize,
+    burst: u32,
+    pacer: Pacer,
+}
+
+/// Whether a request may be sent.
+#[derive(Debug, PartialEq)]
+pub(super) enum Turn {
+    /// Yes; its slots are occupied.
+    Taken(Sent),
+    /// The vendor wants to be left alone until then.
+    Held(Instant),
+    /// Not before then.
+    Later(Instant),
+    /// Not before another request was answered.
+    WhenAnswered,
+}
+
+/// What was known when a request was sent.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Sent {
+    /// Occupied slots by window, this request's included.
+    used: Vec<u32>,
+    /// This request's number.
+    number: u64,
+}
+
+/// What a vendor says about a window in the headers of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Reported {
+    /// The window's length.
+    pub(crate) per: Duration,
+    /// The vendor's limit.
+    pub(crate) limit: u32,
+    /// What the vendor had left when the request arrived.
+    pub(crate) remaining: u32,
+}
+
+impl State {
+    pub(super) fn new(rules: &ClassRules, now: Instant) -> Self {
+        let windows = rules.windows.iter().map(|rule| WindowLog::new(rule.limit, rule.per)).collect();
+        let spacer = Pacer::new(rules.spacing, now);
+        // A class with a spacing of its own is even already.
+        let paced_window = if spacer.is_some() { None } else { rules.paced_window() };
+        let paced = paced_window.and_then(|window| {
+            let rule = rules.windows.get(window)?;
+            let burst = rules.burst.unwrap_or(rule.limit / 3);
+            Some(Paced { window, burst, pacer: Pacer::new(rule.pace(), now)? })
+        });
+        Self { windows, paced, spacer, held_until: None, started: 0 }
+    }
+
+    /// Occupies a slot in every window, if that is allowed now.
+    pub(super) fn take(&mut self, now: Instant) -> Turn {
+        match self.held_until {
+            Some(until) if until > now => return Turn::Held(until),
+            _ => self.held_until = None,
+        }
+        for window in &mut self.windows {
+            if window.free(now) == 0 {
+                return window.next_free(now).map_or(Turn::WhenAnswered, Turn::Later);
+            }
+        }
+        // Last, because asking a pacer takes the turn.
+        if let Err(next_turn) = self.pace(now) {
+            return Turn::Later(next_turn);
+        }
+        self.started += 1;
+        let mut used = Vec::with_capacity(self.windows.len());
+        for window in &mut self.windows {
+            window.start();
+            used.push(window.used(now));
+        }
+        Turn::Taken(Sent { used, number: self.started })
+    }
+
+    fn pace(&mut self, now: Instant) -> Result<(), Instant> {
+        if let Some(spacer) = &self.spacer {
+            return spacer.take(now);
+        }
+        let Some(paced) = &self.paced else { return Ok(()) };
+        let in_window = self.windows.get_mut(paced.window).map_or(0, |window| window.used(now));
+        if in_window < paced.burst { Ok(()) } else { paced.pacer.take(now) }
+    }
+
+    /// The request cannot arrive at the vendor any more after `now`.
+    pub(super) fn finish(&mut self, now: Instant) {
+        for window in &mut self.windows {
+            window.finish(now);
+        }
+    }
+
+    /// Nothing is sent for so long. A shorter word does not end a longer one.
+    pub(super) fn hold(&mut self, wait: Duration, now: Instant) {
+        let until = now + wait.min(HOLD_MAX);
+        self.held_until = Some(self.held_until.map_or(until, |held| held.max(until)));
+    }
+
+    /// Corrects the windows by what the vendor reports: others may use the account too.
+    ///
+    /// The vendor counted when the request arrived, at some moment between sending it and now. At no moment
+    /// since then were more slots occupied here than when it was sent plus all that were sent after it. What the vendor
+    /// counts beyond that is certainly not ours. (Comparing with today's count alone would
+    /// blame others for our own requests whenever an answer is slow.)
+    pub(super) fn observe(&mut self, sent: &Sent, reported: Reported, now: Instant) {
+        let sent_since = u32::try_from(self.started.saturating_sub(sent.number)).unwrap_or(u32::MAX);
+        for (window, used_when_sent) in self.windows.iter_mut().zip(&sent.used) {
+            if window.per() != reported.per {
+                continue;
+            }
+            window.cap(reported.limit);
+            let counted = reported.limit.saturating_sub(reported.remaining);
+            let ours_at_most = used_when_sent.saturating_add(sent_since);
+            let too_many = window.free(now).saturating_sub(reported.remaining);
+            window.add_foreign(counted.saturating_sub(ours_at_most).min(too_many), now);
+        }
+    }
+
+    /// Accounts for requests that were made before the account was known.
+    pub(super) fn add_foreign(&mut self, count: u32, now: Instant) {
+        for window in &mut self.windows {
+            window.add_foreign(count, now);
+        }
+    }
+
+    pub(super) fn held_for(&self, now: Instant) -> Duration {
+        self.held_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
+    }
+
+    pub(super) fn windows_mut(&mut self) -> &mut [WindowLog] {
+        &mut self.windows
+    }
+
+    /// Whether forgetting this state would change nothing.
+    pub(super) fn is_idle(&mut self, now: Instant) -> bool {
+        self.held_for(now).is_zero() && self.windows.iter_mut().all(|window| window.used(now) == 0)
+    }
+}

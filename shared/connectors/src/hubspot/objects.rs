@@ -1,0 +1,82 @@
+//! What HubSpot lists: names, tables and the properties that are asked for.
+
+use protocol::{ObjectName, Table};
+
+use crate::budget::{ClassDefaults, WindowRule};
+use crate::{ConnectorSpec, CredentialField, ObjectSpec};
+use std::time::Duration;
+
+/// HubSpot, for people and for the registry.
+pub(crate) static SPEC: ConnectorSpec = ConnectorSpec {
+    name: "hubspot",
+    title: "HubSpot",
+    objects: &[CONTACTS.spec, COMPANIES.spec, DEALS.spec],
+    credentials: &[CredentialField {
+        name: "accessToken",
+        required: true,
+        description: "A service key or private-app token (pat-…) with the scopes crm.objects.contacts.read, \
+                      crm.objects.companies.read and crm.objects.deals.read",
+    }],
+};
+
+/// The version segment of every path. v3 is supported until September 2027; bodies of `2026-03` are identical.
+pub(super) const VERSION: &str = "v3";
+/// The vendor's API, for accounts in the EU too.
+pub(super) const BASE_URL: &str = "https://api.hubapi.com";
+/// The most records a list page may have.
+pub(super) const PAGE_SIZE_MAX: u32 = 100;
+
+/// Everything but search. HubSpot allows 100 in 10 s at least (free, starter), 110 for OAuth apps; the rest is left
+/// to others who use the account.
+pub(super) const OBJECTS: ClassDefaults = ClassDefaults {
+    class: "objects",
+    windows: &[WindowRule { limit: 90, per: Duration::from_secs(10) }],
+    spacing: Duration::ZERO,
+};
+
+/// Search. HubSpot allows 5 a second (once 4), shared by all apps of the account.
+pub(super) const SEARCH: ClassDefaults = ClassDefaults {
+    class: "search",
+    windows: &[WindowRule { limit: 3, per: Duration::from_secs(1) }],
+    spacing: Duration::from_millis(300),
+};
+
+/// An object and how it is asked for.
+#[derive(Debug)]
+pub(super) struct Object {
+    pub(super) spec: ObjectSpec,
+    /// Comma separated. Sent with every page, because `after` does not remember them.
+    pub(super) properties: &'static str,
+    /// When it was last changed. Contacts differ from the rest; the wrong name silently gives nothing.
+    pub(super) modified: &'static str,
+}
+
+/// The object of that name.
+pub(super) fn find(name: &ObjectName) -> Option<&'static Object> {
+    [&CONTACTS, &COMPANIES, &DEALS].into_iter().find(|object| object.spec.name == name.as_str())
+}
+
+pub(super) const CONTACTS: Object = Object {
+    spec: ObjectSpec { name: "contacts", table: Table::Contacts },
+    properties: "hs_object_id,email,firstname,lastname,phone,mobilephone,jobtitle,company,lifecyclestage,\
+                 hs_lead_status,hubspot_owner_id,associatedcompanyid,createdate,lastmodifieddate,address,city,state,\
+                 zip,country,hs_additional_emails,hs_merged_object_ids",
+    modified: "lastmodifieddate",
+};
+
+pub(super) const COMPANIES: Object = Object {
+    spec: ObjectSpec { name: "companies", table: Table::Accounts },
+    properties: "hs_object_id,name,domain,website,phone,industry,numberofemployees,annualrevenue,city,state,zip,\
+                 country,lifecyclestage,hubspot_owner_id,hs_parent_company_id,createdate,hs_lastmodifieddate",
+    modified: "hs_lastmodifieddate",
+};
+
+pub(super) const DEALS: Object = Object {
+    spec: ObjectSpec { name: "deals", table: Table::Deals },
+    properties: "hs_object_id,dealname,amount,deal_currency_code,amount_in_home_currency,hs_mrr,hs_arr,hs_tcv,hs_acv,\
+                 closedate,createdate,hs_lastmodifieddate,dealstage,pipeline,dealtype,hubspot_owner_id,hs_is_closed,\
+                 hs_is_closed_won,hs_deal_stage_probability,hs_forecast_amount,hs_forecast_probability,\
+                 hs_manual_forecast_category,hs_next_step,num_associated_contacts,hs_analytics_source,\
+                 hs_merged_object_ids,hs_priority",
+    modified: "hs_lastmodifieddate",
+};

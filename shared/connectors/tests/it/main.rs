@@ -1,0 +1,9 @@
+//! The connectors against fake vendors.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test may panic")]
+
+mod canned;
+mod conformance;
+mod faulty_answers;
+mod hubspot;
+mod hubspot_limits;

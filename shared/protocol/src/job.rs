@@ -1,0 +1,362 @@
+//! A job as clients see it: the JSON of `GET`, of the KV bucket and of `sync.progress.>`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+use crate::{ConnectorName, JobId, ObjectName, WorkspaceId};
+
+/// A word that is none of the enum's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{word}` is none of {allowed}")]
+pub struct UnknownVariant {
+    word: String,
+    allowed: &'static str,
+}
+
+/// An enum with one word for each variant, the same in JSON, in SQL and in subjects.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+        pub enum $name { $($(#[$vdoc])* #[serde(rename = $word)] $variant),+ }
+
+        impl $name {
+            /// Every variant.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// The word for it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = UnknownVariant;
+            fn from_str(s: &str) -> Result<Self, UnknownVariant> {
+                match s {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(UnknownVariant { word: s.to_owned(), allowed: concat!($("`", $word, "` "),+) }),
+                }
+            }
+        }
+    };
+}
+
+words! {
+    /// Where a job stands. `queued` is what the table `jobs` calls `pending`.
+    JobStatus {
+        /// Waits: for a worker, or for the time in `nextAttemptAt`.
+        Queued = "queued",
+        /// A worker has its lease.
+        Running = "running",
+        /// Over; the data is there.
+        Completed = "completed",
+        /// Over; `error` says why.
+        Failed = "failed",
+        /// Over; somebody stopped it. Committed pages stay.
+        Cancelled = "cancelled",
+    }
+}
+
+impl JobStatus {
+    /// Whether the job never runs again.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+
+    /// The word in the column `jobs.status`.
+    pub fn as_sql(self) -> &'static str {
+        if self == Self::Queued { "pending" } else { self.as_str() }
+    }
+
+    /// From the column `jobs.status`.
+    ///
+    /// # Errors
+    /// If the word is none of the five.
+    pub fn from_sql(s: &str) -> Result<Self, UnknownVariant> {
+        if s == "pending" { Ok(Self::Queued) } else { s.parse() }
+    }
+}
+
+words! {
+    /// Why a queued job waits. None of these: it waits for a free worker.
+    WaitingReason {
+        /// An attempt failed; the next one is at `nextAttemptAt`.
+        RetryBackoff = "retry_backoff",
+        /// The vendor said: come back later.
+        SourceQuota = "source_quota",
+        /// Its worker shut down; it resumes at once.
+        Interrupted = "interrupted",
+    }
+}
+
+words! {
+    /// The lane a job's ticket waits in. Each lane has its own slots in every worker.
+    Priority {
+        /// Somebody waits for it.
+        High = "high",
+        /// The default.
+        Normal = "normal",
+        /// Nightly batches.
+        Low = "low",
+    }
+}
+
+/// How far a job is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Progress {
+    /// Records handled so far. Never decreases during a job.
+    pub current: u64,
+    /// Records expected; an estimate until the end, and 0 while unknown.
+    pub total: u64,
+    /// One line for people.
+    pub message: String,
+}
+
+/// What became of one object of a sync.
+///
+/// `listed` = `written` + `unchanged` + `captured`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectResult {
+    /// The connector it was read through.
+    pub connector_type: ConnectorName,
+    /// Contacts, companies, deals.
+    pub object: ObjectName,
+    /// Records the vendor listed.
+    pub listed: u64,
+    /// Rows inserted or changed.
+    pub written: u64,
+    /// Rows that were already equal, and not touched.
+    pub unchanged: u64,
+    /// Records that could not be transformed; they are in `record_errors`.
+    pub captured: u64,
+    /// Vendor responses committed.
+    pub pages: u64,
+}
+
+/// A record, or an object, that a sync could not bring over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncError {
+    /// The object.
+    pub object: ObjectName,
+    /// The vendor's id of the record.
+    pub external_id: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// What a completed sync did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncResult {
+    /// One entry an object.
+    pub results: Vec<ObjectResult>,
+    /// Records in Postgres now because of this sync: written plus unchanged.
+    pub total_records: u64,
+    /// The first 100 captured records; all of them are in the table `record_errors`.
+    pub errors: Vec<SyncError>,
+}
+
+/// A job, as `GET …/sync/jobs/{jobId}` answers it and as the KV bucket holds it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobView {
+    /// The job.
+    pub id: JobId,
+    /// The accepted request it came from; equal to `id` if that made one job only.
+    pub sync_id: JobId,
+    /// The tenant.
+    pub workspace_id: WorkspaceId,
+    /// `sync`.
+    pub job_type: ConnectorName,
+    /// What of the workspace it occupies; absent for several jobs read as one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connector_type: Option<ConnectorName>,
+    /// Where it stands.
+    pub status: JobStatus,
+    /// Its lane.
+    pub priority: Priority,
+    /// How far it is.
+    pub progress: Progress,
+    /// Counted runs so far, the present one included.
+    pub attempts: u32,
+    /// It fails for good after so many.
+    pub max_attempts: u32,
+    /// How often another worker took it over from a dead one.
+    pub takeovers: u32,
+    /// Why a queued job waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_reason: Option<WaitingReason>,
+    /// When a waiting job goes on.
+    #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub next_attempt_at: Option<OffsetDateTime>,
+    /// When it was accepted.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When it first ran.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub started_at: Option<OffsetDateTime>,
+    /// When it was over.
+    #[serde(default, with = "time::serde::rfc3339::option")]
+    pub completed_at: Option<OffsetDateTime>,
+    /// The last attempt's error, for people.
+    pub error: Option<String>,
+    /// What it did, once completed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub result: Option<SyncResult>,
+    /// The jobs behind a `syncId` that made more than one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(no_recursion)]
+    pub jobs: Vec<JobView>,
+    /// Grows with every change of the job; a poll never sees a smaller one than before.
+    pub revision: u64,
+}
+
+impl JobView {
+    /// Several jobs of one sync, read as one: over when all are, failed if any is, with the counts added up.
+    /// `None` if there are none.
+    pub fn merged(sync_id: JobId, jobs: Vec<JobView>) -> Option<JobView> {
+        let first = jobs.first()?;
+        let progress = Progress {
+            current: jobs.iter().map(|job| job.progress.current).sum(),
+            total: jobs.iter().map(|job| job.progress.total).sum(),
+            message: match jobs.iter().filter(|job| job.status.is_over()).count() {
+                done if done == jobs.len() => format!("{done} jobs are over"),
+                done => format!("{done} of {} jobs are over", jobs.len()),
+            },
+        };
+        let status = merged_status(&jobs);
+        let over = status.is_over();
+        Some(JobView {
+            id: sync_id,
+            sync_id,
+            workspace_id: first.workspace_id.clone(),
+            job_type: first.job_type.clone(),
+            connector_type: None,
+            status,
+            priority: first.priority,
+            progress,
+            attempts: jobs.iter().map(|job| job.attempts).max().unwrap_or(0),
+            max_attempts: jobs.iter().map(|job| job.max_attempts).max().unwrap_or(0),
+            takeovers: jobs.iter().map(|job| job.takeovers).sum(),
+            waiting_reason: None,
+            next_attempt_at: jobs.iter().filter_map(|job| job.next_attempt_at).min(),
+            created_at: jobs.iter().map(|job| job.created_at).min().unwrap_or(first.created_at),
+            started_at: jobs.iter().filter_map(|job| job.started_at).min(),
+            completed_at: jobs.iter().filter_map(|job| job.completed_at).max().filter(|_| over),
+            error: jobs.iter().find_map(|job| job.error.clone()),
+            result: over.then(|| merged_result(&jobs)),
+            revision: jobs.iter().map(|job| job.revision).sum(),
+            jobs,
+        })
+    }
+}
+
+fn merged_status(jobs: &[JobView]) -> JobStatus {
+    let any = |status| jobs.iter().any(|job| job.status == status);
+    if any(JobStatus::Running) || (any(JobStatus::Queued) && jobs.iter().any(|job| job.status.is_over())) {
+        JobStatus::Running
+    } else if any(JobStatus::Queued) {
+        JobStatus::Queued
+    } else if any(JobStatus::Failed) {
+        JobStatus::Failed
+    } else if any(JobStatus::Cancelled) {
+        JobStatus::Cancelled
+    } else {
+        JobStatus::Completed
+    }
+}
+
+fn merged_result(jobs: &[JobView]) -> SyncResult {
+    let results = jobs.iter().filter_map(|job| job.result.as_ref());
+    SyncResult {
+        results: results.clone().flat_map(|result| result.results.clone()).collect(),
+        total_records: results.clone().map(|result| result.total_records).sum(),
+        errors: results.flat_map(|result| result.errors.clone()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(status: JobStatus) -> JobView {
+        let id = JobId::new();
+        JobView {
+            id,
+            sync_id: id,
+            workspace_id: "acme".parse().unwrap(),
+            job_type: "sync".parse().unwrap(),
+            connector_type: Some("hubspot".parse().unwrap()),
+            status,
+            priority: Priority::Normal,
+            progress: Progress { current: 1, total: 2, message: String::new() },
+            attempts: 1,
+            max_attempts: 3,
+            takeovers: 0,
+            waiting_reason: None,
+            next_attempt_at: None,
+            created_at: OffsetDateTime::UNIX_EPOCH,
+            started_at: None,
+            completed_at: Some(OffsetDateTime::UNIX_EPOCH),
+            error: None,
+            result: Some(SyncResult { total_records: 3, ..SyncResult::default() }),
+            jobs: Vec::new(),
+            revision: 4,
+        }
+    }
+
+    #[test]
+    fn a_sync_is_over_when_all_its_jobs_are_and_failed_if_any_is() {
+        use JobStatus::{Cancelled, Completed, Failed, Queued, Running};
+        for (jobs, merged) in [
+            (vec![Queued, Queued], Queued),
+            (vec![Queued, Completed], Running),
+            (vec![Running, Failed], Running),
+            (vec![Completed, Failed], Failed),
+            (vec![Completed, Cancelled], Cancelled),
+            (vec![Completed, Completed], Completed),
+        ] {
+            let view =
+                JobView::merged(JobId::new(), jobs.iter().map(|status| job(*status)).collect()).unwrap();
+            assert_eq!(view.status, merged, "{jobs:?}");
+            assert_eq!(view.completed_at.is_some(), merged.is_over(), "{jobs:?}");
+            assert_eq!(view.result.map(|r| r.total_records), merged.is_over().then_some(6), "{jobs:?}");
+            assert_eq!((view.progress.current, view.progress.total), (2, 4));
+        }
+        assert_eq!(JobView::merged(JobId::new(), Vec::new()), None);
+    }
+
+    #[test]
+    fn the_wire_format_of_a_running_job_is_frozen() {
+        let wire = concat!(
+            r#"{"id":"01890a5d-ac96-774b-bcce-b302099a8057","syncId":"01890a5d-ac96-774b-bcce-b302099a8057","#,
+            r#""workspaceId":"acme","jobType":"sync","connectorType":"hubspot","status":"running","priority":"normal","#,
+            r#""progress":{"current":50,"total":100,"message":"Processing contacts (page 5 of 10)..."},"#,
+            r#""attempts":1,"maxAttempts":3,"takeovers":0,"createdAt":"2026-02-10T11:59:59Z","#,
+            r#""startedAt":"2026-02-10T12:00:00Z","completedAt":null,"error":null,"revision":7}"#
+        );
+        let job: JobView = serde_json::from_str(wire).unwrap();
+        assert_eq!(serde_json::to_string(&job).unwrap(), wire);
+    }
+
+    #[test]
+    fn only_pending_has_another_word_in_sql() {
+        for status in JobStatus::ALL {
+            assert_eq!(JobStatus::from_sql(status.as_sql()), Ok(*status));
+            assert_eq!(status.as_sql() == status.as_str(), *status != JobStatus::Queued);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! What crosses a process boundary: ids, subjects, the ticket, job and progress JSON, problem kinds,
+//! and the records that flow from a connector to the store. Pure: no I/O, no clock, no environment.
+
+mod ids;
+mod job;
+mod problem;
+mod record;
+mod subject;
+mod ticket;
+
+pub use ids::{ConnectorName, InvalidName, JobId, NAME_LEN_MAX, ObjectName, WorkspaceId};
+pub use job::{
+    JobStatus, JobView, ObjectResult, Priority, Progress, SyncError, SyncResult, UnknownVariant,
+    WaitingReason,
+};
+pub use problem::{Problem, ProblemKind};
+pub use record::{AccountFields, ContactFields, DealFields, Fields, Record, Rejected, Table};
+pub use subject::{
+    InvalidSubject, JOB_SUBJECTS, JOB_TYPE_SYNC, PROGRESS_BUCKET, PROGRESS_SUBJECT_PREFIX, TicketSubject,
+    progress_key, progress_subject,
+};
+pub use ticket::{TICKET_VERSION, Ticket};

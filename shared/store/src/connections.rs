@@ -1,0 +1,133 @@
+//! Connections: a workspace's credentials for a connector. Written, opened for a worker, never shown.
+
+use protocol::{ConnectorName, WorkspaceId};
+use time::OffsetDateTime;
+
+use crate::{Store, StoreError};
+
+/// A connection without its credentials: what may be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredConnection {
+    /// The connector.
+    pub connector: ConnectorName,
+    /// The vendor's id of the account, once known.
+    pub account_id: Option<String>,
+    /// When the connection was first made.
+    pub created_at: OffsetDateTime,
+    /// When its credentials were last written.
+    pub updated_at: OffsetDateTime,
+}
+
+/// What credentials are sealed for.
+pub(crate) fn owner(workspace_id: &WorkspaceId, connector: &str) -> String {
+    format!("{workspace_id}/{connector}")
+}
+
+impl Store {
+    /// Makes or replaces a connection. The account is forgotten: new credentials may be another account's.
+    /// Answers the connection and whether it is new.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownWorkspace`], or if Postgres is not available.
+    pub async fn put_connection(
+        &self,
+        workspace_id: &WorkspaceId,
+        connector: &ConnectorName,
+        credentials: &serde_json::Value,
+    ) -> Result<(StoredConnection, bool), StoreError> {
+        let sealed =
+            self.key.seal(&owner(workspace_id, connector.as_str()), credentials.to_string().as_bytes())?;
+        let row = sqlx::query!(
+            r#"INSERT INTO connections (workspace_id, connector, credentials) VALUES ($1, $2, $3)
+               ON CONFLICT (workspace_id, connector)
+               DO UPDATE SET credentials = excluded.credentials, account_id = NULL, updated_at = now()
+               RETURNING account_id, created_at, updated_at, (xmax = 0) AS "created!""#,
+            workspace_id.as_str(),
+            connector.as_str(),
+            sealed
+        )
+        .fetch_one(&self.pool)
+        .await
+        .map_err(|e| match e.as_database_error().and_then(|d| d.constraint()) {
+            Some("connections_workspace_id_fkey") => StoreError::UnknownWorkspace,
+            _ => e.into(),
+        })?;
+        let stored = StoredConnection {
+            connector: connector.clone(),
+            account_id: row.account_id,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        };
+        Ok((stored, row.created))
+    }
+
+    /// A workspace's connections by name. Empty also for an unknown workspace.
+    ///
+    /// # Errors
+    /// If Postgres is not available.
+    pub async fn connections(&self, workspace_id: &WorkspaceId) -> Result<Vec<StoredConnection>, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT connector, account_id, created_at, updated_at FROM connections WHERE workspace_id = $1 ORDER BY connector",
+            workspace_id.as_str()
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(StoredConnection {
+                    connector: row
+                        .connector
+                        .parse()
+                        .map_err(|e| StoreError::Corrupt(format!("connector: {e}")))?,
+                    account_id: row.account_id,
+                    created_at: row.created_at,
+                    updated_at: row.updated_at,
+                })
+            })
+            .collect()
+    }
+
+    /// Replaces credentials that the vendor rotated. The account stays.
+    ///
+    /// # Errors
+    /// If Postgres is not available: then the new credentials must not be used.
+    pub async fn rotate_credentials(
+        &self,
+        workspace_id: &WorkspaceId,
+        connector: &ConnectorName,
+        credentials: &serde_json::Value,
+    ) -> Result<(), StoreError> {
+        let sealed =
+            self.key.seal(&owner(workspace_id, connector.as_str()), credentials.to_string().as_bytes())?;
+        sqlx::query!(
+            "UPDATE connections SET credentials = $3, updated_at = now() WHERE workspace_id = $1 AND connector = $2",
+            workspace_id.as_str(),
+            connector.as_str(),
+            sealed
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Remembers which account the connection reaches, unless that is known.
+    ///
+    /// # Errors
+    /// If Postgres is not available.
+    pub async fn set_account(
+        &self,
+        workspace_id: &WorkspaceId,
+        connector: &ConnectorName,
+        account_id: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE connections SET account_id = $3 WHERE workspace_id = $1 AND connector = $2 AND account_id IS NULL",
+            workspace_id.as_str(),
+            connector.as_str(),
+            account_id
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}

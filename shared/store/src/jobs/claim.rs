@@ -1,0 +1,216 @@
+//! Claiming a job: the one way to get its lease. And keeping the lease while nothing is committed.
+
+use std::time::Duration;
+
+use protocol::{ConnectorName, JobId, JobView, ObjectName, WorkspaceId};
+use serde::Deserialize;
+use serde_json::Value;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::row::{JobRow, corrupt};
+use crate::{Store, StoreError, connections};
+
+/// The right to run a job and to write for it. Every write of a running job carries it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lease {
+    /// The job.
+    pub job_id: JobId,
+    /// Made anew at every claim; the fence.
+    pub token: Uuid,
+    /// The tenant.
+    pub workspace_id: WorkspaceId,
+    /// The scope.
+    pub connector: ConnectorName,
+    /// How long the lease lives after each renewal.
+    pub duration: Duration,
+}
+
+/// How far one object is, and what has come of it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct CursorState {
+    /// The object.
+    pub object: ObjectName,
+    /// Where the next page goes on; `None` at the start.
+    pub position: Option<Value>,
+    /// Whether the last page was committed.
+    pub done: bool,
+    /// Records listed so far.
+    pub listed: u64,
+    /// Rows inserted or changed so far.
+    pub written: u64,
+    /// Rows found equal so far.
+    pub unchanged: u64,
+    /// Records captured in `record_errors` so far.
+    pub captured: u64,
+    /// Pages committed so far.
+    pub pages: u64,
+}
+
+/// A job that is ours now.
+#[derive(Debug)]
+pub struct Claimed {
+    /// The fence.
+    pub lease: Lease,
+    /// The job after the claim: `running`, with the new counts.
+    pub job: JobView,
+    /// The vendor's id of the account, once known.
+    pub account_id: Option<String>,
+    /// The credentials, opened; `None` if the connection is gone.
+    pub credentials: Option<Value>,
+    /// What this job committed before, if it ran before.
+    pub cursors: Vec<CursorState>,
+}
+
+/// Why a job could not be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotClaimable {
+    /// It is over, or there is no such job: the ticket is of no use.
+    Over,
+    /// It waits until then.
+    NotBefore(OffsetDateTime),
+    /// Somebody else holds its lease until then, unless renewed.
+    LeasedUntil(OffsetDateTime),
+}
+
+/// The answer to a claim.
+#[derive(Debug)]
+pub enum Claim {
+    /// Ours.
+    Claimed(Box<Claimed>),
+    /// Not ours.
+    Refused(NotClaimable),
+}
+
+#[derive(Debug)]
+struct Extras {
+    account_id: Option<String>,
+    credentials: Option<Vec<u8>>,
+    cursors: Value,
+}
+
+impl Store {
+    /// Claims a job: if it is pending and due, or if its lease is over (a takeover).
+    ///
+    /// One statement, which also reads all that a run needs. It does not wait for the disk: if Postgres
+    /// crashed and forgot the claim, the lease would be void and every write under it refused.
+    ///
+    /// # Errors
+    /// If Postgres is not available, or the credentials cannot be opened.
+    pub async fn claim(&self, job_id: JobId, holder: &str, lease: Duration) -> Result<Claim, StoreError> {
+        let token = Uuid::new_v4();
+        let row = sqlx::query!(
+            r#"WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
+               claimed AS (
+                   UPDATE jobs SET
+                       status = 'running', waiting_reason = NULL,
+                       attempts = attempts + CASE WHEN status = 'pending' THEN 1 ELSE 0 END,
+                       takeovers = takeovers + CASE WHEN status = 'running' THEN 1 ELSE 0 END,
+                       lease_token = $2, lease_holder = $3,
+                       lease_expires_at = now() + make_interval(secs => $4),
+                       started_at = coalesce(started_at, now()),
+                       revision = revision + 1
+                   FROM relaxed
+                   WHERE id = $1
+                     AND ((status = 'pending' AND run_at <= now()) OR (status = 'running' AND lease_expires_at <= now()))
+                   RETURNING jobs.*
+               )
+               SELECT j.id, sync_id, job_type, j.workspace_id, scope, status, priority, progress, attempts, max_attempts, takeovers,
+                      last_error, j.created_at, started_at, completed_at, result, waiting_reason, run_at, revision,
+                      c.account_id AS "account_id?", c.credentials AS "credentials?",
+                      (SELECT coalesce(jsonb_agg(jsonb_build_object('object', object, 'position', position, 'done', done, 'listed', listed,
+                                  'written', written, 'unchanged', unchanged, 'captured', captured, 'pages', pages)), '[]')
+                       FROM cursors k
+                       WHERE k.workspace_id = j.workspace_id AND k.connector = j.scope AND k.job_id = j.id) AS "cursors!"
+               FROM claimed j
+               LEFT JOIN connections c ON c.workspace_id = j.workspace_id AND c.connector = j.scope"#,
+            job_id.0,
+            token,
+            holder,
+            lease.as_secs_f64()
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(r) = row else { return Ok(Claim::Refused(self.why_not_claimable(job_id).await?)) };
+        let extras = Extras { account_id: r.account_id, credentials: r.credentials, cursors: r.cursors };
+        let job = JobRow {
+            id: r.id,
+            sync_id: r.sync_id,
+            job_type: r.job_type,
+            workspace_id: r.workspace_id,
+            scope: r.scope,
+            status: r.status,
+            priority: r.priority,
+            progress: r.progress,
+            attempts: r.attempts,
+            max_attempts: r.max_attempts,
+            takeovers: r.takeovers,
+            last_error: r.last_error,
+            created_at: r.created_at,
+            started_at: r.started_at,
+            completed_at: r.completed_at,
+            result: r.result,
+            waiting_reason: r.waiting_reason,
+            run_at: r.run_at,
+            revision: r.revision,
+        };
+        Ok(Claim::Claimed(Box::new(self.claimed(job.try_into()?, token, lease, extras)?)))
+    }
+
+    fn claimed(
+        &self,
+        job: JobView,
+        token: Uuid,
+        lease: Duration,
+        extras: Extras,
+    ) -> Result<Claimed, StoreError> {
+        let connector = job.connector_type.clone().ok_or_else(|| corrupt("a job without a scope"))?;
+        let credentials = extras
+            .credentials
+            .map(|sealed| self.key.open(&connections::owner(&job.workspace_id, connector.as_str()), &sealed))
+            .transpose()?
+            .map(|plain| serde_json::from_slice(&plain))
+            .transpose()
+            .map_err(corrupt)?;
+        let lease = Lease {
+            job_id: job.id,
+            token,
+            workspace_id: job.workspace_id.clone(),
+            connector,
+            duration: lease,
+        };
+        let cursors = serde_json::from_value(extras.cursors).map_err(corrupt)?;
+        Ok(Claimed { lease, job, account_id: extras.account_id, credentials, cursors })
+    }
+
+    async fn why_not_claimable(&self, job_id: JobId) -> Result<NotClaimable, StoreError> {
+        let row = sqlx::query!("SELECT status, run_at, lease_expires_at FROM jobs WHERE id = $1", job_id.0)
+            .fetch_optional(&self.pool)
+            .await?;
+        Ok(match row {
+            Some(row) if row.status == "pending" => NotClaimable::NotBefore(row.run_at),
+            Some(row) if row.status == "running" => {
+                NotClaimable::LeasedUntil(row.lease_expires_at.unwrap_or(OffsetDateTime::UNIX_EPOCH))
+            }
+            _ => NotClaimable::Over,
+        })
+    }
+
+    /// Renews the lease while nothing is committed: during a long wait for the vendor.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`], or if Postgres is not available.
+    pub async fn renew_lease(&self, lease: &Lease) -> Result<(), StoreError> {
+        let done = sqlx::query!(
+            r#"WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
+               UPDATE jobs SET lease_expires_at = now() + make_interval(secs => $3)
+               FROM relaxed WHERE id = $1 AND lease_token = $2"#,
+            lease.job_id.0,
+            lease.token,
+            lease.duration.as_secs_f64()
+        )
+        .execute(&self.pool)
+        .await?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost) }
+    }
+}

@@ -1,0 +1,115 @@
+//! What the scheduler asks every second: which rows want a ticket, which leases are over.
+
+use std::time::Duration;
+
+use protocol::{JobId, TICKET_VERSION, Ticket};
+
+use super::row::corrupt;
+use crate::{Store, StoreError};
+
+impl Store {
+    /// Takes up to `limit` rows that wait for a worker and whose last ticket is older than `older_than`, or
+    /// was never published, gives each a new ticket number, and answers the tickets to publish. A publish too
+    /// many is refused by the stream and harms nobody.
+    ///
+    /// Any number of schedulers may do this at once: each row goes to one of them.
+    ///
+    /// Plan: Index Scan on `jobs_pending` (`run_at <= now()`), then by primary key.
+    ///
+    /// # Errors
+    /// If Postgres is not available.
+    pub async fn take_unticketed(&self, older_than: Duration, limit: u32) -> Result<Vec<Ticket>, StoreError> {
+        let rows = sqlx::query!(
+            r#"UPDATE jobs SET ticket_no = ticket_no + 1, ticketed_at = now()
+               WHERE id = ANY (ARRAY (
+                   SELECT id FROM jobs
+                   WHERE status = 'pending' AND run_at <= now()
+                     AND (ticketed_at IS NULL OR ticketed_at <= now() - make_interval(secs => $1))
+                   ORDER BY run_at LIMIT $2
+                   FOR UPDATE SKIP LOCKED))
+               RETURNING id, ticket_no, workspace_id, job_type, scope, priority"#,
+            older_than.as_secs_f64(),
+            i64::from(limit)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|r| waiting(r.id, r.ticket_no, r.workspace_id, r.job_type, r.scope, r.priority))
+            .collect()
+    }
+
+    /// Takes up to `limit` running rows whose lease is over, gives each a new ticket number, and answers the
+    /// tickets to publish: whoever gets one takes the job over. A row is not taken again for two seconds, so
+    /// that its ticket has a chance.
+    ///
+    /// Plan: Index Scan on `jobs_running`, a row for each running job.
+    ///
+    /// # Errors
+    /// If Postgres is not available.
+    pub async fn take_expired(&self, limit: u32) -> Result<Vec<Ticket>, StoreError> {
+        let rows = sqlx::query!(
+            r#"UPDATE jobs SET ticket_no = ticket_no + 1, ticketed_at = now()
+               WHERE id = ANY (ARRAY (
+                   SELECT id FROM jobs
+                   WHERE status = 'running' AND lease_expires_at <= now()
+                     AND (ticketed_at IS NULL OR ticketed_at <= now() - interval '2 seconds')
+                   LIMIT $1
+                   FOR UPDATE SKIP LOCKED))
+               RETURNING id, ticket_no, workspace_id, job_type, scope, priority"#,
+            i64::from(limit)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|r| waiting(r.id, r.ticket_no, r.workspace_id, r.job_type, r.scope, r.priority))
+            .collect()
+    }
+
+    /// Says that these jobs have no ticket in the queue: the next pass of the relay makes one.
+    ///
+    /// # Errors
+    /// If Postgres is not available: then the relay finds them by age.
+    pub async fn mark_unticketed(&self, jobs: &[JobId]) -> Result<(), StoreError> {
+        let ids: Vec<_> = jobs.iter().map(|job| job.0).collect();
+        sqlx::query!(
+            "UPDATE jobs SET ticketed_at = NULL WHERE id = ANY ($1) AND status IN ('pending', 'running')",
+            &ids
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Says that no waiting job has a ticket in the queue, because the queue is gone. Also those that rest with
+    /// a ticket for later: they get a new one when they are due.
+    ///
+    /// # Errors
+    /// If Postgres is not available: then the relay finds them by age.
+    pub async fn mark_all_unticketed(&self) -> Result<(), StoreError> {
+        sqlx::query!(
+            "UPDATE jobs SET ticketed_at = NULL WHERE status = 'pending' AND ticketed_at IS NOT NULL"
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+}
+
+fn waiting(
+    id: uuid::Uuid,
+    ticket_no: i32,
+    workspace_id: String,
+    job_type: String,
+    scope: String,
+    priority: String,
+) -> Result<Ticket, StoreError> {
+    Ok(Ticket {
+        v: TICKET_VERSION,
+        job_id: JobId(id),
+        ticket_no,
+        workspace_id: workspace_id.parse().map_err(corrupt)?,
+        job_type: job_type.parse().map_err(corrupt)?,
+        scope: scope.parse().map_err(corrupt)?,
+        priority: priority.parse().map_err(corrupt)?,
+    })
+}

@@ -1,0 +1,76 @@
+//! The pool and the migrations.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+use crate::StoreError;
+use crate::secrets::SecretKey;
+
+/// How to reach Postgres.
+#[derive(Debug, Clone)]
+pub struct PoolOptions {
+    /// `postgres://user:password@host:port/database`.
+    pub url: String,
+    /// At most so many connections from this process.
+    pub connections_max: u32,
+    /// Waiting longer than this for a connection is [`StoreError::Unavailable`].
+    pub acquire_timeout: Duration,
+    /// Seen in `pg_stat_activity`.
+    pub application_name: String,
+}
+
+/// A handle to Postgres. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(crate) pool: PgPool,
+    pub(crate) key: SecretKey,
+}
+
+impl Store {
+    /// A store that connects when first used, so that a process can start while Postgres is away.
+    ///
+    /// # Errors
+    /// If the URL is malformed.
+    pub fn new(options: &PoolOptions, key: SecretKey) -> Result<Self, StoreError> {
+        let connect = PgConnectOptions::from_str(&options.url)
+            .map_err(|e| StoreError::Corrupt(format!("database.url: {e}")))?
+            .application_name(&options.application_name)
+            // Every statement is written for one plan. Left to itself, Postgres plans a statement with short
+            // arrays anew each time, because it guesses ten elements when it does not look: a third of the
+            // cost of an accept.
+            .options([("plan_cache_mode", "force_generic_plan")]);
+        let pool = PgPoolOptions::new()
+            .max_connections(options.connections_max)
+            .acquire_timeout(options.acquire_timeout)
+            // A connection that died with Postgres shows at its next use, as a transient error; a ping
+            // before every statement would cost each request a round trip.
+            .test_before_acquire(false)
+            .connect_lazy_with(connect);
+        Ok(Self { pool, key })
+    }
+
+    /// Brings the schema up to date. Safe to run from many processes at once.
+    ///
+    /// # Errors
+    /// If Postgres is away, or the database was migrated by a newer version.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        Ok(sqlx::migrate!("../../migrations").run(&self.pool).await?)
+    }
+
+    /// One round trip to Postgres.
+    ///
+    /// # Errors
+    /// If it is not available.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query!("SELECT 1 AS one").fetch_one(&self.pool).await?;
+        Ok(())
+    }
+
+    /// Closes every connection; waits for those in use.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}

@@ -1,0 +1,71 @@
+//! Workspaces by the thousand, for benchmarks and load tests.
+
+use protocol::{ConnectorName, WorkspaceId};
+use serde_json::Value;
+
+use crate::{Store, StoreError, connections};
+
+/// Workspaces written in one statement.
+const CHUNK: usize = 10_000;
+
+/// The id of a seeded workspace: always seven digits, so that all ids of a prefix have one length.
+pub fn seeded_workspace(prefix: &str, n: usize) -> String {
+    format!("{prefix}-{n:07}")
+}
+
+impl Store {
+    /// Makes the workspaces `0..count` of a prefix (see [`seeded_workspace`]), each with one connection. What is
+    /// there already stays as it is.
+    ///
+    /// # Errors
+    /// If the prefix makes no workspace id, or Postgres is not available.
+    pub async fn seed_workspaces(
+        &self,
+        prefix: &str,
+        count: usize,
+        connector: &ConnectorName,
+        credentials: impl Fn(usize) -> Value,
+    ) -> Result<(), StoreError> {
+        for first in (0..count).step_by(CHUNK) {
+            let last = count.min(first + CHUNK);
+            let mut ids = Vec::with_capacity(last - first);
+            let mut sealed = Vec::with_capacity(last - first);
+            for n in first..last {
+                let id: WorkspaceId = seeded_workspace(prefix, n)
+                    .parse()
+                    .map_err(|e| StoreError::Corrupt(format!("the prefix {prefix:?}: {e}")))?;
+                let owner = connections::owner(&id, connector.as_str());
+                sealed.push(self.key.seal(&owner, credentials(n).to_string().as_bytes())?);
+                ids.push(String::from(id));
+            }
+            let mut tx = self.pool.begin().await?;
+            sqlx::query!(
+                "INSERT INTO workspaces (id, name) SELECT id, id FROM unnest($1::text[]) AS t (id) ON CONFLICT DO NOTHING",
+                &ids
+            )
+            .execute(&mut *tx)
+            .await?;
+            sqlx::query!(
+                r#"INSERT INTO connections (workspace_id, connector, credentials)
+                   SELECT id, $3, credentials FROM unnest($1::text[], $2::bytea[]) AS t (id, credentials)
+                   ON CONFLICT DO NOTHING"#,
+                &ids,
+                &sealed,
+                connector.as_str()
+            )
+            .execute(&mut *tx)
+            .await?;
+            tx.commit().await?;
+        }
+        Ok(())
+    }
+
+    /// How many jobs there are. Reads them all: not for a hot path.
+    ///
+    /// # Errors
+    /// If Postgres is not available.
+    pub async fn job_count(&self) -> Result<u64, StoreError> {
+        let row = sqlx::query!(r#"SELECT count(*) AS "jobs!" FROM jobs"#).fetch_one(&self.pool).await?;
+        Ok(row.jobs.unsigned_abs())
+    }
+}

@@ -1,0 +1,22 @@
+//! The store against a real Postgres: one empty database a test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests")]
+
+mod accepting;
+mod captured;
+mod claiming;
+mod concurrency;
+mod credentials;
+mod cursors;
+mod ending;
+mod fixture;
+mod listing;
+mod migrations;
+mod outages;
+mod pages;
+mod plans;
+mod relay;
+mod rescue;
+mod resting;
+mod syncs;
+mod unchanged;
+mod zombies;

@@ -1,0 +1,93 @@
+use std::time::{Duration, Instant};
+
+use devstack::proxy::TcpProxy;
+use protocol::JobId;
+use store::{PoolOptions, SecretKey, Store, StoreError};
+
+use crate::fixture::{KEY, LEASE, World, deal, deals, new_job, progress, workspace};
+
+const CONNECTIONS: u32 = 3;
+
+fn through(proxy: &TcpProxy, world: &World, acquire_timeout: Duration) -> Store {
+    let options = PoolOptions {
+        url: proxy.url(&world.env.database_url),
+        connections_max: CONNECTIONS,
+        acquire_timeout,
+        application_name: "store-test".to_owned(),
+    };
+    Store::new(&options, SecretKey::from_hex(KEY).unwrap()).unwrap()
+}
+
+/// Uses every connection of the pool at once, so that all are open.
+async fn fill(store: &Store) {
+    let mut pings = tokio::task::JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        let store = store.clone();
+        pings.spawn(async move { store.ping().await });
+    }
+    for ping in pings.join_all().await {
+        ping.unwrap();
+    }
+}
+
+fn unavailable<T: std::fmt::Debug>(answer: Result<T, StoreError>) {
+    let error = answer.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+    assert!(error.is_transient());
+}
+
+#[tokio::test]
+async fn while_postgres_is_cut_off_everything_is_unavailable_and_soon_told() {
+    let world = World::new().await;
+    let claimed = world.running().await;
+    let proxy = TcpProxy::in_front_of(&world.env.database_url).await.unwrap();
+    let store = through(&proxy, &world, Duration::from_millis(500));
+    fill(&store).await;
+    proxy.cut().await;
+
+    let asked = Instant::now();
+    let page = deals(vec![deal("1", "10")]);
+    for _ in 0..CONNECTIONS {
+        unavailable(store.commit_pages(&claimed.lease, std::slice::from_ref(&page), &progress(1)).await);
+    }
+    unavailable(store.accept(&[new_job("acme", "monday")]).await);
+    unavailable(store.claim(JobId::new(), "worker-1", LEASE).await);
+    unavailable(store.job(&workspace("acme"), claimed.job.id).await);
+    unavailable(store.migrate().await);
+    unavailable(store.ping().await);
+    assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
+    assert_eq!(world.one::<i64>("SELECT count(*) FROM deals").await, 0);
+}
+
+#[tokio::test]
+async fn after_an_outage_the_same_store_works_again() {
+    let world = World::new().await;
+    let claimed = world.running().await;
+    let proxy = TcpProxy::in_front_of(&world.env.database_url).await.unwrap();
+    let store = through(&proxy, &world, Duration::from_secs(10));
+    fill(&store).await;
+    proxy.cut().await;
+    proxy.restore().await.unwrap();
+
+    // Each connection of before is found dead once, at most.
+    let mut failures = 0;
+    let page = deals(vec![deal("1", "10")]);
+    while let Err(error) = store.commit_pages(&claimed.lease, std::slice::from_ref(&page), &progress(1)).await
+    {
+        assert!(error.is_transient(), "{error:?}");
+        failures += 1;
+        assert!(failures <= CONNECTIONS, "{error:?}");
+    }
+    assert_eq!(world.one::<i64>("SELECT count(*) FROM deals").await, 1);
+}
+
+#[tokio::test]
+async fn a_store_can_be_made_before_postgres_is_there() {
+    let world = World::new().await;
+    let proxy = TcpProxy::in_front_of(&world.env.database_url).await.unwrap();
+    proxy.cut().await;
+    let store = through(&proxy, &world, Duration::from_millis(500));
+    unavailable(store.ping().await);
+    proxy.restore().await.unwrap();
+    store.ping().await.unwrap();
+}

@@ -1,0 +1,90 @@
+//! How Postgres runs what the scheduler asks every second, with many finished jobs around.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Executor};
+
+use crate::fixture::World;
+
+/// The statement with this text, as the crate was compiled with it.
+fn statement(text: &str) -> String {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(".sqlx");
+    let all = fs::read_dir(dir).unwrap().map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    let all =
+        all.map(|file| serde_json::from_str::<Value>(&file).unwrap()["query"].as_str().unwrap().to_owned());
+    let mut found: Vec<String> = all.filter(|query| query.contains(text)).collect();
+    assert_eq!(found.len(), 1, "statements with {text:?}");
+    found.remove(0)
+}
+
+/// The plan, as it is for these very values and as it is for any.
+async fn plans(world: &World, statement: &str, values: &str) -> [String; 2] {
+    let mut plans = [String::new(), String::new()];
+    for (plan, mode) in plans.iter_mut().zip(["force_custom_plan", "force_generic_plan"]) {
+        let mut conn = world.pg.acquire().await.unwrap();
+        let prepare = format!("DEALLOCATE ALL; SET plan_cache_mode = {mode}; PREPARE asked AS {statement}");
+        conn.execute(sqlx::raw_sql(AssertSqlSafe(prepare))).await.unwrap();
+        let explain = format!("EXPLAIN EXECUTE asked({values})");
+        let rows = conn.fetch_all(sqlx::raw_sql(AssertSqlSafe(explain))).await.unwrap();
+        let lines: Vec<String> = rows.iter().map(|row| sqlx::Row::get(row, 0)).collect();
+        *plan = lines.join("\n");
+        conn.detach();
+    }
+    plans
+}
+
+/// 20,000 jobs that are over, and a few that are not.
+async fn history() -> World {
+    let world = World::new().await;
+    world
+        .run(
+            "INSERT INTO jobs (id, sync_id, job_type, workspace_id, scope, status, created_at, run_at)
+              SELECT gen_random_uuid(), gen_random_uuid(), 'sync', 'w' || n % 100, 'hubspot',
+                     (ARRAY['completed', 'failed', 'cancelled'])[n % 3 + 1],
+                     now() - n * interval '1 min', now() - n * interval '1 min'
+              FROM generate_series(1, 20000) n",
+        )
+        .await;
+    crate::relay::many(&world, 30).await;
+    world
+        .run(
+            "UPDATE jobs SET status = 'running', lease_token = gen_random_uuid(), lease_expires_at = now()
+              WHERE job_type LIKE 'type-_'",
+        )
+        .await;
+    world.run("VACUUM ANALYZE jobs").await;
+    world
+}
+
+#[tokio::test]
+async fn the_relay_looks_at_pending_rows_only_however_many_are_over() {
+    let world = history().await;
+    let relay = statement("WHERE status = 'pending' AND run_at <= now()");
+    for plan in plans(&world, &relay, "30, 100").await {
+        assert!(plan.contains("jobs_pending") && !plan.contains("Seq Scan"), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn the_rescue_looks_at_running_rows_only_however_many_are_over() {
+    let world = history().await;
+    let rescue = statement("WHERE status = 'running' AND lease_expires_at <= now()");
+    for plan in plans(&world, &rescue, "100").await {
+        assert!(plan.contains("jobs_running") && !plan.contains("Seq Scan"), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_of_a_workspace_and_an_active_job_are_found_by_index() {
+    let world = history().await;
+    let list = statement("ORDER BY id DESC LIMIT $4");
+    for plan in plans(&world, &list, "'w1', NULL, NULL, 21").await {
+        assert!(plan.contains("jobs_by_workspace") && !plan.contains("Seq Scan"), "{plan}");
+    }
+    let active = statement("JOIN jobs j ON j.workspace_id = t.workspace_id");
+    for plan in plans(&world, &active, "'{w1}', '{sync}', '{hubspot}'").await {
+        assert!(plan.contains("jobs_one_active") && !plan.contains("Seq Scan on jobs"), "{plan}");
+    }
+}

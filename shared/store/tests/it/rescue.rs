@@ -1,0 +1,54 @@
+use crate::fixture::{World, changed};
+use crate::relay::{each_goes_to_one_of_two, many};
+
+#[tokio::test]
+async fn a_running_row_whose_lease_is_over_gets_a_ticket() {
+    let world = World::new().await;
+    let claimed = world.running().await;
+    world.set(claimed.job.id, "ticketed_at = now() - interval '1 minute'").await;
+    assert_eq!(world.store.take_expired(10).await.unwrap(), [], "its lease lives");
+
+    world.expire_lease(claimed.job.id).await;
+    let before = world.row(claimed.job.id).await;
+    let tickets = world.store.take_expired(10).await.unwrap();
+    assert_eq!((tickets.len(), tickets[0].job_id, tickets[0].ticket_no), (1, claimed.job.id, 2));
+    assert_eq!(tickets[0].subject().to_string(), "sync.jobs.normal.acme.sync.hubspot");
+    assert_eq!(changed(&before, &world.row(claimed.job.id).await), ["ticket_no", "ticketed_at"]);
+}
+
+#[tokio::test]
+async fn a_ticket_has_two_seconds_before_the_row_is_rescued_again() {
+    let world = World::new().await;
+    let claimed = world.running().await;
+    world.set(claimed.job.id, "lease_expires_at = now(), ticketed_at = NULL").await;
+    assert_eq!(world.store.take_expired(10).await.unwrap().len(), 1);
+    world.set(claimed.job.id, "ticketed_at = now() - interval '1 s'").await;
+    assert_eq!(world.store.take_expired(10).await.unwrap(), []);
+    world.set(claimed.job.id, "ticketed_at = now() - interval '2 s'").await;
+    assert_eq!(world.store.take_expired(10).await.unwrap()[0].ticket_no, 3);
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_took_over_or_that_is_over_is_left_alone() {
+    let world = World::new().await;
+    let jobs = many(&world, 3).await;
+    for job in &jobs {
+        world.claimed(*job).await;
+        world.set(*job, "lease_expires_at = now(), ticketed_at = NULL").await;
+    }
+    world.claimed(jobs[0]).await;
+    world.set(jobs[1], "status = 'failed', lease_token = NULL").await;
+    world.set(jobs[2], "status = 'pending', lease_token = NULL").await;
+    assert_eq!(world.store.take_expired(10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn of_many_schedulers_each_expired_row_goes_to_one() {
+    let world = World::new().await;
+    let jobs = many(&world, 300).await;
+    world
+        .run("UPDATE jobs SET status = 'running', lease_token = gen_random_uuid(), lease_expires_at = now(), ticketed_at = NULL")
+        .await;
+    each_goes_to_one_of_two(&world, &jobs, 17, |store| async move { store.take_expired(17).await.unwrap() })
+        .await;
+}
