@@ -1,6 +1,6 @@
 //! The bodies of requests and answers. Their shapes are fixed: clients use them.
 
-use protocol::{ConnectorName, JobId, JobStatus, JobView, Priority, WorkspaceId};
+use protocol::{ConnectorName, JobId, JobStatus, JobView, Priority, SyncMode, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
@@ -11,6 +11,11 @@ use utoipa::ToSchema;
 pub(crate) struct SyncRequest {
     /// Which connector; all the workspace's connectors if absent.
     pub connector_type: Option<String>,
+    /// What is read: `full`, or `incremental`, what changed since the last sync. If absent: incremental for each
+    /// object that was synced before, full for the others. A full sync never empties a table in between.
+    pub mode: Option<SyncMode>,
+    /// Only these objects; all of the connector's if absent.
+    pub objects: Option<Vec<String>>,
     /// Which lane the jobs wait in; `normal` if absent.
     pub priority: Option<Priority>,
 }

@@ -9,7 +9,10 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use connectors::{ConnectorSpec, Registry};
-use protocol::{ConnectorName, JOB_TYPE_SYNC, JobId, JobView, Priority, Problem, ProblemKind, WorkspaceId};
+use protocol::{
+    ConnectorName, JOB_TYPE_SYNC, JobId, JobView, ObjectName, Priority, Problem, ProblemKind, SyncOptions,
+    WorkspaceId,
+};
 use runtime::{ApiError, Json, PathParams};
 use serde_json::Value;
 use store::{Accepted, NewJob, Store, StoreError, StoredConnection};
@@ -86,6 +89,7 @@ async fn post_sync(
         Some(name) => vec![known_connector(name)?],
         None => connected(&ingress, &workspace_id).await?,
     };
+    let options = SyncOptions { mode: request.mode, objects: known_objects(request.objects, &connectors)? };
     let sync_id = JobId::new();
     let job = |scope: ConnectorName, id: JobId| -> Result<NewJob, ApiError> {
         Ok(NewJob {
@@ -96,6 +100,7 @@ async fn post_sync(
             scope,
             priority,
             max_attempts: ingress.max_attempts,
+            options: options.clone(),
         })
     };
     let answer = if let [connector] = connectors.as_slice() {
@@ -217,6 +222,28 @@ fn known_connector(name: &str) -> Result<ConnectorName, ApiError> {
     let shown: String = name.chars().take(64).collect();
     let detail = format!("There is no connector {shown:?}. There is: {}.", known.join(", "));
     Err(ApiError::new(ProblemKind::UnknownConnector, detail))
+}
+
+/// The objects asked for, if every connector asked has them.
+fn known_objects(
+    names: Option<Vec<String>>,
+    connectors: &[ConnectorName],
+) -> Result<Vec<ObjectName>, ApiError> {
+    let Some(names) = names else { return Ok(Vec::new()) };
+    let refuse = |detail: String| Err(ApiError::new(ProblemKind::InvalidField, detail));
+    if names.is_empty() {
+        return refuse("`objects` is empty; leave it out for all of them.".to_owned());
+    }
+    for connector in connectors {
+        let known = spec(connector)?.objects;
+        if let Some(name) = names.iter().find(|name| !known.iter().any(|object| object.name == name.as_str()))
+        {
+            let shown: String = name.chars().take(64).collect();
+            let known: Vec<_> = known.iter().map(|object| format!("`{}`", object.name)).collect();
+            return refuse(format!("`objects`: {connector} has no {shown:?}; it has {}.", known.join(", ")));
+        }
+    }
+    names.iter().map(|name| name.parse().map_err(ApiError::internal)).collect()
 }
 
 /// Names what is wrong and never repeats a value: it may be a secret in the wrong field.

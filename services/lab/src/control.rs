@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -15,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::faults::FaultRule;
-use crate::hubspot::{Expectation, Object, push_record};
+use crate::hubspot::{AsOf, Change, Changed, Expectation, Object, push_record};
 use crate::state::{LabState, RetryAfter};
 use crate::stats::Stats;
 
@@ -30,6 +31,8 @@ pub(crate) fn router(lab: Arc<LabState>) -> Router {
         .route("/reset", post(reset))
         .route("/faults", get(faults).post(set_faults).delete(clear_faults))
         .route("/settings", post(settings))
+        .route("/clock", post(clock))
+        .route("/changes", post(change))
         .route("/expect", get(expect))
         .route("/records/{object}", get(records))
         .route("/records/{object}/{id}", post(edit))
@@ -68,29 +71,70 @@ async fn clear_faults(State(lab): State<Arc<LabState>>) -> Result<Response, Prob
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+/// What is not given stays.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Settings {
-    retry_after: RetryAfter,
+    retry_after: Option<RetryAfter>,
+    search_lag_ms: Option<u64>,
+    association_page_size: Option<usize>,
 }
 
 async fn settings(State(lab): State<Arc<LabState>>, body: Bytes) -> Result<Response, Problem> {
     let settings: Settings = parse(&body)?;
-    lab.set_retry_after(settings.retry_after);
+    if let Some(how) = settings.retry_after {
+        lab.set_retry_after(how);
+    }
+    if let Some(lag_ms) = settings.search_lag_ms {
+        lab.set_search_lag_ms(lag_ms);
+    }
+    if let Some(size) = settings.association_page_size {
+        lab.set_association_page_size(size);
+    }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn expect(State(lab): State<Arc<LabState>>) -> Json<BTreeMap<&'static str, Expectation>> {
-    let dataset = lab.dataset();
-    Json(Object::ALL.map(|object| (object.name(), dataset.expectation(object))).into())
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Clock {
+    advance_ms: u64,
 }
 
-async fn records(State(lab): State<Arc<LabState>>, Path(segment): Path<String>) -> Result<Response, Problem> {
+async fn clock(State(lab): State<Arc<LabState>>, body: Bytes) -> Result<Response, Problem> {
+    let Clock { advance_ms } = parse(&body)?;
+    lab.clock.advance(Duration::from_millis(advance_ms));
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn change(State(lab): State<Arc<LabState>>, body: Bytes) -> Result<Json<Changed>, Problem> {
+    let change: Change = parse(&body)?;
+    Ok(Json(lab.change(&change)))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Which {
+    archived: bool,
+}
+
+async fn expect(
+    State(lab): State<Arc<LabState>>,
+    Query(which): Query<Which>,
+) -> Json<BTreeMap<&'static str, Expectation>> {
+    let dataset = lab.dataset();
+    Json(Object::ALL.map(|object| (object.name(), dataset.expectation(object, which.archived))).into())
+}
+
+async fn records(
+    State(lab): State<Arc<LabState>>,
+    Path(segment): Path<String>,
+    Query(Which { archived }): Query<Which>,
+) -> Result<Response, Problem> {
     let object = object_of(&segment)?;
     let chunks = futures_util::stream::unfold(Some(0), move |from| {
         let lab = Arc::clone(&lab);
         async move {
-            let (chunk, next) = chunk(&lab, object, from?);
+            let (chunk, next) = chunk(&lab, object, archived, from?);
             Some((Ok::<_, std::io::Error>(chunk), next))
         }
     });
@@ -98,10 +142,10 @@ async fn records(State(lab): State<Arc<LabState>>, Path(segment): Path<String>) 
 }
 
 /// Some records from an id upwards, one a line, and where the next chunk starts.
-pub(crate) fn chunk(lab: &LabState, object: Object, from_id: u64) -> (String, Option<u64>) {
+pub(crate) fn chunk(lab: &LabState, object: Object, archived: bool, from_id: u64) -> (String, Option<u64>) {
     let properties: Vec<_> = object.properties().iter().collect();
     let (mut out, mut scratch, mut next) = (String::new(), String::new(), None);
-    for row in lab.dataset().rows_from(object, from_id, false).take(RECORDS_PER_CHUNK) {
+    for row in lab.dataset().rows_from(object, from_id, archived, AsOf::Now).take(RECORDS_PER_CHUNK) {
         push_record(&mut out, &mut scratch, &row, &properties, 0);
         out.push('\n');
         next = Some(row.id + 1);
@@ -111,7 +155,7 @@ pub(crate) fn chunk(lab: &LabState, object: Object, from_id: u64) -> (String, Op
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Change {
+struct Edit {
     archived: Option<bool>,
     touch: bool,
 }
@@ -122,7 +166,7 @@ async fn edit(
     body: Bytes,
 ) -> Result<Response, Problem> {
     let object = object_of(&segment)?;
-    let change: Change = parse(&body)?;
+    let change: Edit = parse(&body)?;
     if change.archived.is_none() && !change.touch {
         return Err(problem(StatusCode::BAD_REQUEST, "say `archived` (true or false) or `touch` (true)"));
     }

@@ -17,7 +17,7 @@ mod stats;
 
 pub use config::{LabConfig, Limits};
 pub use faults::{FaultKind, FaultRule};
-pub use hubspot::{Expectation, Object};
+pub use hubspot::{Change, Changed, Expectation, Merge, Object};
 pub use limiter::{Budget, Class, PortalLimiter, Refusal, RollingWindow};
 pub use running::RunningLab;
 pub use serve::Lab;

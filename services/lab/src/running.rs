@@ -1,4 +1,6 @@
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use serde_json::Value;
@@ -6,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::hubspot::{Expectation, Object};
+use crate::hubspot::{AsOf, Change, Changed, Expectation, Object};
 use crate::serve::serve_state;
 use crate::state::LabState;
 use crate::{FaultRule, LabConfig, Stats, control};
@@ -73,7 +75,13 @@ impl RunningLab {
     /// How many live records there are and which of them cannot be transformed.
     #[must_use]
     pub fn expect(&self, object: Object) -> Expectation {
-        self.state.dataset().expectation(object)
+        self.state.dataset().expectation(object, false)
+    }
+
+    /// The same of the archived records.
+    #[must_use]
+    pub fn expect_archived(&self, object: Object) -> Expectation {
+        self.state.dataset().expectation(object, true)
     }
 
     /// Every live record with all its properties, as the list endpoint shows it. Use small counts.
@@ -81,10 +89,22 @@ impl RunningLab {
     /// # Errors
     /// If the lab renders something that is not JSON.
     pub fn records(&self, object: Object) -> anyhow::Result<Vec<Value>> {
+        self.all_records(object, false)
+    }
+
+    /// Every archived record, in the same way. Merged and hard-deleted ones are in neither.
+    ///
+    /// # Errors
+    /// If the lab renders something that is not JSON.
+    pub fn archived_records(&self, object: Object) -> anyhow::Result<Vec<Value>> {
+        self.all_records(object, true)
+    }
+
+    fn all_records(&self, object: Object, archived: bool) -> anyhow::Result<Vec<Value>> {
         let mut records = Vec::new();
         let mut from = Some(0);
         while let Some(id) = from {
-            let (lines, next) = control::chunk(&self.state, object, id);
+            let (lines, next) = control::chunk(&self.state, object, archived, id);
             for line in lines.lines() {
                 records.push(serde_json::from_str(line).context("a record is not JSON")?);
             }
@@ -93,7 +113,37 @@ impl RunningLab {
         Ok(records)
     }
 
-    /// Archives a record now, or restores it. Says whether there is such a record.
+    /// Changes records that the lab chooses, all in one moment, and says which.
+    pub fn change(&self, change: Change) -> Changed {
+        self.state.change(&change)
+    }
+
+    /// The ids of the live records that each live record is associated with. Who has none is not in it.
+    #[must_use]
+    pub fn associations(&self, from: Object, to: Object) -> BTreeMap<u64, Vec<u64>> {
+        let dataset = self.state.dataset();
+        let all: BTreeSet<u64> = dataset.rows_from(from, 0, false, AsOf::Now).map(|row| row.id).collect();
+        let links = dataset.links(from, to, &all).unwrap_or_default();
+        links.into_iter().map(|(id, links)| (id, links.iter().map(|link| link.to_id).collect())).collect()
+    }
+
+    /// How many associations of one record a page holds; 500 unless set.
+    pub fn set_association_page_size(&self, size: usize) {
+        self.state.set_association_page_size(size);
+    }
+
+    /// From now on searches see every record as it was this long ago. Zero is no lag.
+    pub fn set_search_lag(&self, lag: Duration) {
+        self.state.set_search_lag_ms(u64::try_from(lag.as_millis()).unwrap_or(u64::MAX));
+    }
+
+    /// Puts the lab's clock forward: for the search lag, the rate limits and the dates of later changes. Other clocks
+    /// stay behind, so a client that asks for changes up to its own present misses those made after this.
+    pub fn advance(&self, by: Duration) {
+        self.state.clock.advance(by);
+    }
+
+    /// Archives a record now, or restores it with a new modified date. Says whether there is such a record.
     #[must_use]
     pub fn set_archived(&self, object: Object, id: u64, archived: bool) -> bool {
         self.state.edit(object, id, Some(archived), false)

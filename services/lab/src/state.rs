@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::LabConfig;
 use crate::clock::Clock;
 use crate::faults::{FaultPlan, FaultRule};
-use crate::hubspot::{Dataset, Edit, Object, mix};
+use crate::hubspot::{AsOf, Change, Changed, Dataset, Object, Standing, Version, mix};
 use crate::ledger::Ledger;
 
 /// Whether a 429 says when to come back. The vendor does so only sometimes.
@@ -39,6 +39,8 @@ pub(crate) struct LabState {
     /// Requests that were made to hang since the lab started.
     hung: watch::Sender<u64>,
     retry_after: Mutex<RetryAfter>,
+    search_lag_ms: AtomicU64,
+    association_page_size: AtomicUsize,
     refusals: AtomicU64,
     correlation: AtomicU64,
 }
@@ -55,6 +57,8 @@ impl LabState {
             answered: watch::Sender::default(),
             hung: watch::Sender::default(),
             retry_after: Mutex::default(),
+            search_lag_ms: AtomicU64::new(0),
+            association_page_size: AtomicUsize::new(500),
             refusals: AtomicU64::new(0),
             correlation: AtomicU64::new(clock.now_us()),
             clock,
@@ -145,18 +149,58 @@ impl LabState {
 }
 
 impl LabState {
+    pub(crate) fn now_ms(&self) -> i64 {
+        i64::try_from(self.clock.now_us() / 1_000).unwrap_or(i64::MAX)
+    }
+
     /// Archives or restores a record, or gives it new content; says whether there is such a record.
     pub(crate) fn edit(&self, object: Object, id: u64, archived: Option<bool>, touch: bool) -> bool {
-        let now_ms = i64::try_from(self.clock.now_us() / 1_000).unwrap_or(i64::MAX);
-        let change = |edit: &mut Edit| {
-            if let Some(archived) = archived {
-                edit.archived_ms = archived.then_some(now_ms);
+        let mut dataset = self.dataset_mut();
+        let now_ms = self.now_ms();
+        let change = |version: &mut Version| {
+            match archived {
+                Some(true) => version.standing = Standing::Archived { at_ms: now_ms },
+                Some(false) => {
+                    version.standing = Standing::Live;
+                    version.modified_ms = Some(now_ms);
+                }
+                None => {}
             }
             if touch {
-                edit.modified_ms = Some(now_ms);
-                edit.revision += 1;
+                version.modified_ms = Some(now_ms);
+                version.revision += 1;
             }
         };
-        self.dataset_mut().edit(object, id, change).is_some()
+        dataset.edit(object, id, now_ms, change)
+    }
+
+    /// Changes many records at once, so that no request sees half of it.
+    pub(crate) fn change(&self, change: &Change) -> Changed {
+        let mut dataset = self.dataset_mut();
+        // Read the clock under the lock: versions have to be in order.
+        let now_ms = self.now_ms();
+        dataset.apply(change, now_ms)
+    }
+
+    /// The moment that the search index shows.
+    pub(crate) fn search_sees(&self) -> AsOf {
+        match i64::try_from(self.search_lag_ms.load(Ordering::Relaxed)).unwrap_or(i64::MAX) {
+            0 => AsOf::Now,
+            lag_ms => AsOf::UnixMs(self.now_ms().saturating_sub(lag_ms)),
+        }
+    }
+
+    /// How far the search index lags behind.
+    pub(crate) fn set_search_lag_ms(&self, lag_ms: u64) {
+        self.search_lag_ms.store(lag_ms, Ordering::Relaxed);
+    }
+
+    pub(crate) fn association_page_size(&self) -> usize {
+        self.association_page_size.load(Ordering::Relaxed)
+    }
+
+    /// How many associations of one record a page holds, at least one.
+    pub(crate) fn set_association_page_size(&self, size: usize) {
+        self.association_page_size.store(size.max(1), Ordering::Relaxed);
     }
 }

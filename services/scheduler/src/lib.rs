@@ -113,8 +113,10 @@ impl Scheduler {
             // No ticket is left, however young it was.
             self.store.mark_all_unticketed().await?;
         }
-        relay::run(&self.store, &self.bus, self.settings.relay_after, self.settings.batch_max).await?;
-        rescue::run(&self.store, &self.bus, self.settings.batch_max).await?;
-        Ok(())
+        // Each does its work whatever becomes of the other. Rescue first: it is short, and a relay of many rows may not be.
+        let rescued = rescue::run(&self.store, &self.bus, self.settings.batch_max).await;
+        let relayed =
+            relay::run(&self.store, &self.bus, self.settings.relay_after, self.settings.batch_max).await;
+        rescued.and(relayed).map(drop)
     }
 }

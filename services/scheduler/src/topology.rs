@@ -18,7 +18,7 @@ pub async fn repair(bus: &Bus, replicas: u32) -> anyhow::Result<bool> {
         }
         Err(error) => return Err(error.into()),
     }
-    let provisioned = bus.provision(replicas).await?;
-    tracing::info!(created = ?provisioned.created, updated = ?provisioned.updated, "provisioned");
+    let provisioned = bus.provision_missing(replicas).await?;
+    tracing::info!(created = ?provisioned.created, "provisioned");
     Ok(provisioned.created.iter().any(|name| name == "SYNC_JOBS"))
 }

@@ -108,6 +108,9 @@ pub(crate) struct SyncArgs {
     /// Only this connector.
     #[arg(long)]
     pub connector: Option<String>,
+    /// Read everything again instead of what changed.
+    #[arg(long)]
+    pub full: bool,
     /// Wait until it is over, with a progress bar.
     #[arg(long)]
     pub watch: bool,

@@ -48,8 +48,14 @@ impl Client {
         &self,
         workspace: &str,
         connector: Option<&str>,
+        mode: Option<&str>,
     ) -> anyhow::Result<Accepted> {
-        let body = connector.map_or_else(|| json!({}), |connector| json!({"connectorType": connector}));
+        let mut body = json!({});
+        for (field, value) in [("connectorType", connector), ("mode", mode)] {
+            if let Some(value) = value {
+                body[field] = value.into();
+            }
+        }
         self.send(Method::POST, &format!("/api/workspaces/{workspace}/sync"), Some(&body)).await
     }
 

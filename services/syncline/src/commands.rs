@@ -95,7 +95,8 @@ pub(crate) async fn worker(config: &Config) -> anyhow::Result<ExitCode> {
 /// `syncline sync`
 pub(crate) async fn sync(args: SyncArgs) -> anyhow::Result<ExitCode> {
     let client = Client::new(&args.server.url)?;
-    let accepted = client.post_sync(&args.workspace, args.connector.as_deref()).await?;
+    let accepted =
+        client.post_sync(&args.workspace, args.connector.as_deref(), args.full.then_some("full")).await?;
     println!("{} (job {})", accepted.message, accepted.job_id);
     if !args.watch {
         return Ok(ExitCode::SUCCESS);

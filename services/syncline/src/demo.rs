@@ -50,7 +50,7 @@ async fn sync(instance: &Instance, unlimited: bool) -> anyhow::Result<bool> {
     let lab_url = instance.lab_url.as_ref().context("the demo has a lab")?;
     let client = Client::new(&instance.base_url)?;
     let begun = Instant::now();
-    let accepted = client.post_sync(workspace.as_str(), Some("hubspot")).await?;
+    let accepted = client.post_sync(workspace.as_str(), Some("hubspot"), None).await?;
     let answered = begun.elapsed();
     println!(
         "POST /api/workspaces/{workspace}/sync → 202 in {:.1} ms, job {}\n",

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use connectors::{Connection, Credentials, ErrorClass, Host, Registry, Session, SourceError};
-use protocol::{ObjectName, SyncResult, Table};
+use protocol::{ObjectName, ObjectStatus, SyncOutcome, SyncResult};
 use store::{Claimed, Lease, Store, StoreError};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -15,6 +15,7 @@ use crate::Settings;
 use crate::decide::Outcome;
 use crate::live::Live;
 use crate::pipeline::{Pipeline, Stopped};
+use crate::plan::plan;
 use crate::tally::Tally;
 
 /// Captured records that a result names; all of them are in `record_errors`.
@@ -62,24 +63,20 @@ impl Attempt {
         let Some(code) = self.registry.get(connector) else {
             return Ended::With(Outcome::Permanent(format!("This worker has no connector `{connector}`")));
         };
-        let spec = code.spec();
-        let objects: Vec<(ObjectName, Table)> = spec
-            .object_names()
-            .into_iter()
-            .filter_map(|name| spec.table(&name).map(|table| (name, table)))
-            .collect();
-        let names: Vec<ObjectName> = objects.iter().map(|(name, _)| name.clone()).collect();
+        let planned = plan(code.spec(), &self.claimed.options, &self.claimed.cursors);
         let session = match self.open(code.as_ref()).await {
             Ok(session) => session,
             Err(error) => return Ended::With(failed(None, error)),
         };
-        let mut tally = Tally::new(&names, &self.claimed.cursors);
+        let mut tally = Tally::new(
+            &planned.iter().map(|p| (p.object.clone(), p.mode)).collect::<Vec<_>>(),
+            &self.claimed.cursors,
+        );
         let pipeline = Pipeline {
             store: &self.store,
             lease: &self.claimed.lease,
             session,
-            objects,
-            cursors: &self.claimed.cursors,
+            planned,
             pages_ahead_max: self.settings.pages_ahead_max,
             commit_pages_max: self.settings.commit_pages_max,
             stop: self.stop.clone(),
@@ -95,11 +92,16 @@ impl Attempt {
     }
 
     async fn completed(&self, tally: &Tally) -> Ended {
+        if let Some(error) = tally.all_failed() {
+            return Ended::With(Outcome::Permanent(error.to_owned()));
+        }
         match self.store.captured(&self.claimed.job, ERRORS_MAX).await {
             Ok(errors) => {
                 let results = tally.results(&self.claimed.lease.connector);
                 let total_records = results.iter().map(|result| result.written + result.unchanged).sum();
-                Ended::With(Outcome::Completed(SyncResult { results, total_records, errors }))
+                let complete = results.iter().all(|result| result.status == ObjectStatus::Completed);
+                let outcome = if complete { SyncOutcome::Complete } else { SyncOutcome::Partial };
+                Ended::With(Outcome::Completed(SyncResult { outcome, results, total_records, errors }))
             }
             Err(error) => refused(error),
         }
@@ -107,8 +109,15 @@ impl Attempt {
 
     async fn open(&self, code: &dyn connectors::Connector) -> Result<Arc<dyn Session>, SourceError> {
         let claimed = &self.claimed;
-        let Some(credentials) = claimed.credentials.clone() else {
-            return Err(SourceError::new(ErrorClass::Permanent, "The connection was removed"));
+        let credentials = match &claimed.credentials {
+            Ok(Some(credentials)) => credentials.clone(),
+            Ok(None) => return Err(SourceError::new(ErrorClass::Permanent, "The connection was removed")),
+            Err(error) => {
+                // Another worker may have the right key: not the end of the job yet.
+                tracing::error!(error = %error, "the job cannot run on this worker");
+                let message = "The stored credentials cannot be opened; connect the account again";
+                return Err(SourceError::new(ErrorClass::Transient, message));
+            }
         };
         let host = Arc::new(Keeper { store: self.store.clone(), lease: claimed.lease.clone() });
         let connection = Connection {
@@ -117,11 +126,10 @@ impl Attempt {
             credentials: Credentials::new(credentials),
         };
         let session: Arc<dyn Session> = code.open(connection, host).await?.into();
-        if claimed.account_id.is_none() {
-            let Lease { workspace_id, connector, .. } = &claimed.lease;
-            if let Err(error) = self.store.set_account(workspace_id, connector, session.account_id()).await {
-                tracing::debug!(error = %error, "the account is asked for again next time");
-            }
+        if claimed.account_id.is_none()
+            && let Err(error) = self.store.set_account(&claimed.lease, session.account_id()).await
+        {
+            tracing::debug!(error = %error, "the account is asked for again next time");
         }
         Ok(session)
     }
@@ -137,7 +145,7 @@ struct Keeper {
 impl Host for Keeper {
     async fn save_credentials(&self, new: &Credentials) -> Result<(), SourceError> {
         self.store
-            .rotate_credentials(&self.lease.workspace_id, &self.lease.connector, new.expose())
+            .rotate_credentials(&self.lease, new.expose())
             .await
             .map_err(|_| SourceError::new(ErrorClass::Transient, "New credentials could not be stored"))
     }
@@ -159,7 +167,9 @@ async fn keep_lease(
             continue;
         }
         let at = Instant::now();
-        match store.renew_lease(&lease).await {
+        // A half-open connection must not outlast the lease: then this worker would not know that it lost it.
+        let renewal = tokio::time::timeout(heartbeat, store.renew_lease(&lease)).await;
+        match renewal.unwrap_or_else(|_| Err(StoreError::timed_out())) {
             Ok(()) => last = at,
             Err(error) if error.is_transient() && last.elapsed() < lease.duration => {
                 tracing::warn!(job.id = %lease.job_id, error = %error, "the lease was not renewed; trying again");

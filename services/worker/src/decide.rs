@@ -64,6 +64,9 @@ pub enum Decision {
 
 /// The longest wait between two attempts.
 const RETRY_MAX: Duration = Duration::from_secs(300);
+/// The shortest and the longest wait for a vendor's quota. Daily quotas are the longest that vendors have.
+const QUOTA_MIN: Duration = Duration::from_secs(1);
+const QUOTA_MAX: Duration = Duration::from_secs(24 * 3600);
 /// A job that waits longer than this waits in Postgres only: a ticket in a delayed nak counts as un-acked.
 const NAK_MAX: Duration = Duration::from_secs(60);
 
@@ -89,6 +92,8 @@ pub fn decide(outcome: Outcome, counts: Counts, policy: Policy) -> Decision {
             fail(format!("Given up: {} workers died while they ran this job", counts.takeovers))
         }
         Outcome::Quota { message, retry_after } => {
+            // Whatever the vendor says: neither a loop without a pause nor a job that is gone for years.
+            let retry_after = retry_after.clamp(QUOTA_MIN, QUOTA_MAX);
             let resting = rest(WaitingReason::SourceQuota, retry_after, Some(message), true);
             if retry_after > NAK_MAX {
                 Decision::Rest(Resting { keeps_ticket: false, ..resting }, Settlement::Ack)
@@ -156,6 +161,8 @@ mod tests {
             (Outcome::Transient("x".into()), 2, ("retry_backoff", 4, true, true, Nak(s(4)))),
             (Outcome::Transient("x".into()), 3, ("failed", 0, true, false, Term)),
             (Outcome::Permanent("x".into()), 1, ("failed", 0, true, false, Term)),
+            (quota(0), 1, ("source_quota", 1, false, true, Nak(s(1)))),
+            (quota(1_000_000), 1, ("source_quota", 86_400, false, false, Ack)),
             (quota(30), 1, ("source_quota", 30, false, true, Nak(s(30)))),
             (quota(60), 3, ("source_quota", 60, false, true, Nak(s(60)))),
             (quota(61), 3, ("source_quota", 61, false, false, Ack)),

@@ -28,6 +28,8 @@ const STORE_AWAY_WAIT: Duration = Duration::from_secs(1);
 const EARLY_WAIT_MIN: Duration = Duration::from_millis(20);
 /// And not later than this: the row may change meanwhile.
 const EARLY_WAIT_MAX: Duration = Duration::from_secs(30);
+/// A ticket whose job is over, but not shown to be, comes again after this.
+const SHOW_AGAIN_WAIT: Duration = Duration::from_secs(1);
 /// How often the end of an attempt is tried to be committed while Postgres is away.
 const FINISH_RETRY: Duration = Duration::from_millis(200);
 
@@ -40,17 +42,19 @@ impl Worker {
         stop: CancellationToken,
     ) {
         let job_id = delivery.ticket.job_id;
-        match self.store.claim(job_id, &self.name, self.settings.lease).await {
+        let claim = self.store.claim(job_id, &self.name, self.settings.lease);
+        let claim = tokio::time::timeout(ack_wait / 2, claim).await;
+        match claim.unwrap_or_else(|_| Err(StoreError::timed_out())) {
             Ok(Claim::Claimed(claimed)) => {
                 let span = tracing::info_span!("job", job.id = %job_id, workspace.id = %claimed.lease.workspace_id,
                     connector = %claimed.lease.connector, attempt = claimed.job.attempts);
                 self.run(*claimed, delivery, ack_wait, stop).instrument(span).await;
             }
-            Ok(Claim::Refused(why)) => self.settle(&delivery, not_ours(why)).await,
-            Err(error @ StoreError::Sealed) => {
-                // Retrying with the same key is no use, but another worker may have the right one.
-                tracing::error!(job.id = %job_id, error = %error, "the job cannot run on this worker");
-                self.settle(&delivery, Settlement::Nak(EARLY_WAIT_MAX)).await;
+            Ok(Claim::Refused(why)) => {
+                if why == NotClaimable::Over {
+                    self.show_the_end(&delivery).await;
+                }
+                self.settle(&delivery, not_ours(why)).await;
             }
             Err(error) => {
                 tracing::warn!(job.id = %job_id, error = %error, "the job could not be claimed");
@@ -117,22 +121,35 @@ impl Worker {
             }
         };
         tracing::info!(status = %view.status, error = view.error.as_deref(), "attempt over");
-        match live {
+        let shown = match live {
             Some(live) => live.finish(&view).await,
             None => self.post(&view).await,
+        };
+        // A last view that is not on the board would leave subscribers waiting: the ticket comes again for it.
+        let again = !shown && view.status.is_over();
+        self.settle(delivery, if again { Settlement::Nak(SHOW_AGAIN_WAIT) } else { settlement }).await;
+    }
+
+    /// The job of a ticket is over. Whoever ended it may have died before it showed that.
+    async fn show_the_end(&self, delivery: &Delivery) {
+        let ticket = &delivery.ticket;
+        if let Ok(Some(view)) = self.store.job(&ticket.workspace_id, ticket.job_id).await {
+            self.post(&view).await;
         }
-        self.settle(delivery, settlement).await;
     }
 
     /// Commits the row's new state. While Postgres is away it keeps trying for as long as the lease lasts.
     async fn commit(&self, claimed: &Claimed, decision: &Decision) -> Result<JobView, StoreError> {
         let deadline = tokio::time::Instant::now() + claimed.lease.duration;
         loop {
-            let committed = match decision {
-                Decision::End(ending, _) => self.store.end_job(&claimed.lease, ending).await,
-                Decision::Rest(resting, _) => self.store.rest_job(&claimed.lease, resting).await,
+            let commit = async {
+                match decision {
+                    Decision::End(ending, _) => self.store.end_job(&claimed.lease, ending).await,
+                    Decision::Rest(resting, _) => self.store.rest_job(&claimed.lease, resting).await,
+                }
             };
-            match committed {
+            let committed = tokio::time::timeout_at(deadline, commit).await;
+            match committed.unwrap_or_else(|_| Err(StoreError::timed_out())) {
                 Err(error) if error.is_transient() && tokio::time::Instant::now() < deadline => {
                     tokio::time::sleep(FINISH_RETRY).await;
                 }
@@ -141,10 +158,9 @@ impl Worker {
         }
     }
 
-    async fn post(&self, view: &JobView) {
-        if let Err(error) = self.bus.post(&mut bus::BoardCell::default(), view).await {
-            tracing::debug!(error = %error, "the last view is not on the board");
-        }
+    async fn post(&self, view: &JobView) -> bool {
+        let posted = self.bus.post(&mut bus::BoardCell::default(), view).await;
+        posted.inspect_err(|error| tracing::debug!(error = %error, "a view is not on the board")).is_ok()
     }
 
     async fn settle(&self, delivery: &Delivery, settlement: Settlement) {

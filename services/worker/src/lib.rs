@@ -6,6 +6,7 @@ mod decide;
 mod job;
 mod live;
 mod pipeline;
+mod plan;
 mod slots;
 mod tally;
 

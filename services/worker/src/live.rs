@@ -17,7 +17,7 @@ pub(crate) struct Live {
     bus: Bus,
 }
 
-/// How long the last view may take; then the entry is left to the next reader of Postgres.
+/// How long the last view may take; then the ticket is kept for another try.
 const LAST_VIEW_WAIT: Duration = Duration::from_millis(500);
 
 impl Live {
@@ -36,20 +36,21 @@ impl Live {
         self.views.send_replace(self.view.clone());
     }
 
-    /// Puts the last view on the board and waits until it is there, a little.
-    pub(crate) async fn finish(self, last: &JobView) {
+    /// Puts the last view on the board and waits until it is there, a little. Answers whether it is.
+    pub(crate) async fn finish(self, last: &JobView) -> bool {
         drop(self.views);
         let post = async {
             let mut cell = self.writer.await.unwrap_or_default();
             self.bus.post(&mut cell, last).await
         };
         match tokio::time::timeout(LAST_VIEW_WAIT, post).await {
-            Ok(Ok(_)) => {}
+            Ok(Ok(_)) => return true,
             Ok(Err(error)) => {
                 tracing::debug!(job.id = %last.id, error = %error, "the last view is not on the board")
             }
             Err(_) => tracing::debug!(job.id = %last.id, "the last view is not on the board in time"),
         }
+        false
     }
 }
 

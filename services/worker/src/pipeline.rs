@@ -7,14 +7,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use connectors::{ErrorClass, Next, Page, Position, Session, SourceError};
-use protocol::{ObjectName, Table};
-use store::{CursorState, Lease, PageBatch, Store, StoreError};
+use connectors::{ErrorClass, Next, Page, Session, SourceError};
+use protocol::{ObjectName, SyncMode, Table};
+use store::{Lease, PageBatch, Store, StoreError};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::live::Live;
+use crate::plan::Planned;
 use crate::tally::Tally;
 
 /// Why a run ended before its last page.
@@ -35,8 +36,7 @@ pub(crate) struct Pipeline<'a> {
     pub store: &'a Store,
     pub lease: &'a Lease,
     pub session: Arc<dyn Session>,
-    pub objects: Vec<(ObjectName, Table)>,
-    pub cursors: &'a [CursorState],
+    pub planned: Vec<Planned>,
     pub pages_ahead_max: usize,
     pub commit_pages_max: usize,
     /// Cancelled when the worker shuts down.
@@ -48,6 +48,7 @@ pub(crate) struct Pipeline<'a> {
 struct Fetched {
     object: ObjectName,
     table: Table,
+    mode: SyncMode,
     page: Page,
 }
 
@@ -59,18 +60,13 @@ impl Pipeline<'_> {
     pub(crate) async fn run(&self, tally: &mut Tally, live: &mut Live) -> Result<(), Stopped> {
         let (tx, rx) = mpsc::channel(self.pages_ahead_max.max(1));
         let mut tasks = JoinSet::new();
-        // An object that fails halts the others after their present page: the next attempt comes sooner.
+        // What fails for the whole account halts the other objects after their present page. What fails for one
+        // does not: they get done, and the next attempt has only that one left.
         let halt = self.stop.child_token();
-        for (object, table) in &self.objects {
-            let cursor = self.cursors.iter().find(|cursor| &cursor.object == object);
-            if cursor.is_some_and(|cursor| cursor.done) {
-                continue;
-            }
+        for planned in self.planned.iter().filter(|planned| !planned.done) {
             let fetch = Fetch {
                 session: Arc::clone(&self.session),
-                object: object.clone(),
-                table: *table,
-                position: cursor.and_then(|cursor| cursor.position.clone()).map(Position),
+                planned: planned.clone(),
                 pages: tx.clone(),
                 halt: halt.clone(),
             };
@@ -80,15 +76,17 @@ impl Pipeline<'_> {
         let estimates = self.estimate();
         // An error ends the commits first, which ends the fetching: the channel is closed.
         let committed = self.commit_all(rx, estimates, tally, live).await;
-        let fetched = join(&mut tasks).await;
+        let fetched = join(&mut tasks, tally).await;
         committed.and(fetched)
     }
 
     /// Asks how many records to expect, beside the fetching: the first page does not wait for it.
     fn estimate(&self) -> mpsc::Receiver<(ObjectName, Option<u64>)> {
-        let (tx, rx) = mpsc::channel(self.objects.len().max(1));
+        let (tx, rx) = mpsc::channel(self.planned.len().max(1));
         let session = Arc::clone(&self.session);
-        let objects: Vec<ObjectName> = self.objects.iter().map(|(object, _)| object.clone()).collect();
+        // Only for what is read as a whole: nobody knows beforehand how much changed.
+        let whole = self.planned.iter().filter(|planned| planned.mode == SyncMode::Full && !planned.done);
+        let objects: Vec<ObjectName> = whole.map(|planned| planned.object.clone()).collect();
         let ask = async move {
             for object in objects {
                 let records = session.estimate(&object).await.unwrap_or_else(|error| {
@@ -150,10 +148,10 @@ impl Pipeline<'_> {
 /// Pages of one object that wait together become one batch.
 fn batches(pages: impl Iterator<Item = Fetched>) -> Vec<PageBatch> {
     let mut batches: Vec<PageBatch> = Vec::new();
-    for Fetched { object, table, page } in pages {
-        let (position, done) = match page.next {
-            Next::More(position) | Next::Wait { position, .. } => (Some(position.0), false),
-            Next::Done { checkpoint } => (checkpoint.map(|checkpoint| checkpoint.0), true),
+    for Fetched { object, table, mode, page } in pages {
+        let (position, done, checkpoint) = match page.next {
+            Next::More(position) | Next::Wait { position, .. } => (Some(position.0), false, None),
+            Next::Done { checkpoint } => (None, true, checkpoint.map(|checkpoint| checkpoint.0)),
         };
         match batches.iter_mut().find(|batch| batch.object == object) {
             Some(batch) => {
@@ -163,6 +161,7 @@ fn batches(pages: impl Iterator<Item = Fetched>) -> Vec<PageBatch> {
                 batch.pages += 1;
                 batch.position = position;
                 batch.done = done;
+                batch.checkpoint = checkpoint;
             }
             None => batches.push(PageBatch {
                 object,
@@ -173,6 +172,8 @@ fn batches(pages: impl Iterator<Item = Fetched>) -> Vec<PageBatch> {
                 pages: 1,
                 position,
                 done,
+                checkpoint,
+                mode,
             }),
         }
     }
@@ -182,9 +183,7 @@ fn batches(pages: impl Iterator<Item = Fetched>) -> Vec<PageBatch> {
 /// Fetches one object, page after page.
 struct Fetch {
     session: Arc<dyn Session>,
-    object: ObjectName,
-    table: Table,
-    position: Option<Position>,
+    planned: Planned,
     pages: mpsc::Sender<Fetched>,
     halt: CancellationToken,
 }
@@ -193,7 +192,7 @@ impl Fetch {
     async fn run(self) -> Result<(), Stopped> {
         let halt = self.halt.clone();
         let fetched = self.fetch_all().await;
-        if matches!(&fetched, Err(Stopped::Source(_, error)) if error.class != ErrorClass::Forbidden) {
+        if matches!(&fetched, Err(Stopped::Source(_, error)) if is_for_the_account(error.class)) {
             halt.cancel();
         }
         fetched
@@ -206,16 +205,17 @@ impl Fetch {
             }
             let page = self.page().await?;
             let next = page.next.clone();
-            let fetched = Fetched { object: self.object.clone(), table: self.table, page };
+            let Planned { object, table, mode, .. } = &self.planned;
+            let fetched = Fetched { object: object.clone(), table: *table, mode: *mode, page };
             if self.pages.send(fetched).await.is_err() {
                 // The commits ended, and say why.
                 return Ok(());
             }
             match next {
                 Next::Done { .. } => return Ok(()),
-                Next::More(position) => self.position = Some(position),
+                Next::More(position) => self.planned.position = Some(position),
                 Next::Wait { position, after } => {
-                    self.position = Some(position);
+                    self.planned.position = Some(position);
                     tokio::select! {
                         () = tokio::time::sleep(after) => {}
                         () = self.halt.cancelled() => return Err(Stopped::Interrupted),
@@ -233,8 +233,8 @@ impl Fetch {
             tokio::time::sleep(STOP_GRACE).await;
         };
         tokio::select! {
-            page = self.session.page(&self.object, self.position.as_ref()) => {
-                page.map_err(|error| Stopped::Source(self.object.clone(), error))
+            page = self.session.page(&self.planned.object, self.planned.position.as_ref()) => {
+                page.map_err(|error| Stopped::Source(self.planned.object.clone(), error))
             }
             () = stopped => Err(Stopped::Interrupted),
             () = self.pages.closed() => Err(Stopped::Interrupted),
@@ -242,13 +242,22 @@ impl Fetch {
     }
 }
 
-/// Waits for all fetching tasks. The worst of their errors counts: a panic, then an error that ends the job,
+fn is_for_the_account(class: ErrorClass) -> bool {
+    matches!(class, ErrorClass::Unauthorized | ErrorClass::Quota { .. })
+}
+
+/// Waits for all fetching tasks. An object that the account does not allow to read is noted and does no harm to
+/// the others. Of what is left, the worst of their errors counts: a panic, then an error that ends the job,
 /// then one that may go away, then an interruption.
-async fn join(tasks: &mut JoinSet<Result<(), Stopped>>) -> Result<(), Stopped> {
+async fn join(tasks: &mut JoinSet<Result<(), Stopped>>, tally: &mut Tally) -> Result<(), Stopped> {
     let mut worst: Option<Stopped> = None;
     while let Some(joined) = tasks.join_next().await {
         let stopped = match joined {
             Ok(Ok(())) => continue,
+            Ok(Err(Stopped::Source(object, error))) if error.class == ErrorClass::Forbidden => {
+                tally.set_failed(&object, error.message);
+                continue;
+            }
             Ok(Err(stopped)) => stopped,
             Err(error) => Stopped::Panicked(panic_message(error)),
         };
@@ -269,6 +278,9 @@ fn severity(stopped: &Stopped) -> u8 {
     }
 }
 
+/// The longest text of a panic that is kept, in characters.
+const PANIC_MESSAGE_MAX: usize = 500;
+
 /// What a panic said.
 pub(crate) fn panic_message(error: tokio::task::JoinError) -> String {
     match error.try_into_panic() {
@@ -277,7 +289,10 @@ pub(crate) fn panic_message(error: tokio::task::JoinError) -> String {
             .map(String::as_str)
             .or_else(|| payload.downcast_ref::<&str>().copied())
             .unwrap_or("a panic without a message")
-            .to_owned(),
+            .chars()
+            .filter(|c| !c.is_control())
+            .take(PANIC_MESSAGE_MAX)
+            .collect(),
         Err(error) => error.to_string(),
     }
 }

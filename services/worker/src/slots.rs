@@ -54,6 +54,9 @@ impl Worker {
         // Quiet until it was attached once: a start before NATS is up is no news.
         let mut attached = false;
         loop {
+            if slots.available_permits() == 0 {
+                lane.pause();
+            }
             let slot = tokio::select! {
                 () = stop.cancelled() => return,
                 Ok(slot) = Arc::clone(&slots).acquire_owned() => slot,

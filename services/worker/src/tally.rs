@@ -1,12 +1,14 @@
 //! How far a run is, object by object, and how that reads to people.
 
-use protocol::{ConnectorName, ObjectName, ObjectResult, Progress};
+use protocol::{ConnectorName, ObjectName, ObjectResult, ObjectStatus, Progress, SyncMode};
 use store::{CursorState, PageBatch};
 
 /// One object's counts.
 #[derive(Debug, Clone)]
 struct Count {
     object: ObjectName,
+    mode: SyncMode,
+    error: Option<String>,
     estimate: Option<u64>,
     listed: u64,
     written: u64,
@@ -21,12 +23,15 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn new(objects: &[ObjectName], cursors: &[CursorState]) -> Self {
-        let count = |object: &ObjectName| {
+    pub(crate) fn new(objects: &[(ObjectName, SyncMode)], cursors: &[CursorState]) -> Self {
+        let count = |(object, mode): &(ObjectName, SyncMode)| {
             let before = cursors.iter().find(|cursor| &cursor.object == object);
             Count {
                 object: object.clone(),
-                estimate: None,
+                mode: *mode,
+                error: None,
+                // What is done has no estimate, but its number.
+                estimate: before.filter(|c| c.done).map(|c| c.listed),
                 listed: before.map_or(0, |c| c.listed),
                 written: before.map_or(0, |c| c.written),
                 captured: before.map_or(0, |c| c.captured),
@@ -40,6 +45,20 @@ impl Tally {
         if let Some(count) = self.counts.iter_mut().find(|count| &count.object == object) {
             count.estimate = records;
         }
+    }
+
+    /// Notes that the account does not allow to read an object.
+    pub(crate) fn set_failed(&mut self, object: &ObjectName, error: String) {
+        if let Some(count) = self.counts.iter_mut().find(|count| &count.object == object) {
+            count.error = Some(error);
+        }
+    }
+
+    /// Whether no object could be read; then why.
+    pub(crate) fn all_failed(&self) -> Option<&str> {
+        let mut errors = self.counts.iter().map(|count| count.error.as_deref());
+        let first = errors.next()??;
+        errors.all(|error| error.is_some()).then_some(first)
     }
 
     /// Counts batches that are about to be committed: their rows are not known yet.
@@ -78,6 +97,9 @@ impl Tally {
             .map(|count| ObjectResult {
                 connector_type: connector.clone(),
                 object: count.object.clone(),
+                mode: count.mode,
+                status: if count.error.is_some() { ObjectStatus::Failed } else { ObjectStatus::Completed },
+                error: count.error.clone(),
                 listed: count.listed,
                 written: count.written,
                 unchanged: count.listed.saturating_sub(count.written + count.captured),
@@ -114,13 +136,15 @@ mod tests {
             pages,
             position: None,
             done: false,
+            checkpoint: None,
+            mode: SyncMode::Full,
         }
     }
 
     #[test]
     fn progress_reads_like_the_documented_example() {
         let contacts: ObjectName = "contacts".parse().unwrap();
-        let mut tally = Tally::new(std::slice::from_ref(&contacts), &[]);
+        let mut tally = Tally::new(&[(contacts.clone(), SyncMode::Full)], &[]);
         tally.set_estimate(&contacts, Some(100));
         tally.add_listed(&[batch("contacts", 50, 5)]);
         assert_eq!(
@@ -130,9 +154,23 @@ mod tests {
     }
 
     #[test]
+    fn a_sync_of_which_no_object_could_be_read_has_failed() {
+        let (contacts, deals): (ObjectName, ObjectName) =
+            ("contacts".parse().unwrap(), "deals".parse().unwrap());
+        let mut tally =
+            Tally::new(&[(contacts.clone(), SyncMode::Full), (deals.clone(), SyncMode::Full)], &[]);
+        assert_eq!(tally.all_failed(), None);
+        tally.set_failed(&contacts, "no scope".into());
+        assert_eq!(tally.all_failed(), None);
+        tally.set_failed(&deals, "no scope either".into());
+        assert_eq!(tally.all_failed(), Some("no scope"));
+    }
+
+    #[test]
     fn without_an_estimate_for_every_object_there_is_no_total() {
         let objects: Vec<ObjectName> = vec!["contacts".parse().unwrap(), "deals".parse().unwrap()];
-        let mut tally = Tally::new(&objects, &[]);
+        let counted: Vec<_> = objects.iter().map(|object| (object.clone(), SyncMode::Full)).collect();
+        let mut tally = Tally::new(&counted, &[]);
         tally.set_estimate(&objects[0], Some(100));
         tally.add_listed(&[batch("deals", 10, 1)]);
         assert_eq!(

@@ -16,6 +16,8 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::{Bus, BusError};
 
+/// How long a job's announcement may wait for a place in the client's queue.
+const ANNOUNCE_WAIT: Duration = Duration::from_millis(20);
 /// Entries of finished jobs live this long on the board.
 const FINISHED_TTL: Duration = Duration::from_secs(600);
 /// A writer that keeps losing the race gives up; the winner's view is as good.
@@ -101,9 +103,12 @@ impl Bus {
         let mut headers = HeaderMap::new();
         headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, HeaderValue::from(0));
         let value = serde_json::to_vec(view).unwrap_or_default();
-        if let Err(error) = self.client.publish_with_headers(board_subject(view), headers, value.into()).await
-        {
-            tracing::debug!(job.id = %view.id, error = %error, "a job was not announced");
+        let sent = self.client.publish_with_headers(board_subject(view), headers, value.into());
+        // On a connection that stalls, the client's queue fills up; a committed post must not wait behind it.
+        match tokio::time::timeout(ANNOUNCE_WAIT, sent).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(job.id = %view.id, error = %error, "a job was not announced"),
+            Err(_) => tracing::debug!(job.id = %view.id, "a job was not announced in time"),
         }
     }
 

@@ -90,6 +90,12 @@ impl Lane {
         }
     }
 
+    /// Stops asking. To be called when there is no free slot: the client library asks again by itself, and a ticket
+    /// would come that nobody works on.
+    pub fn pause(&mut self) {
+        self.pulling = None;
+    }
+
     /// After how long without a sign of life a ticket is delivered again: the consumer's own setting.
     pub fn ack_wait(&self) -> Duration {
         self.ack_wait

@@ -77,6 +77,18 @@ impl Bus {
     /// # Errors
     /// If NATS is away, too old, or refuses a change: then the error shows the difference.
     pub async fn provision(&self, replicas: u32) -> Result<Provisioned, TopologyError> {
+        self.make(replicas, true).await
+    }
+
+    /// Creates what is missing and leaves the rest as it is, also if it differs: that is somebody's decision.
+    ///
+    /// # Errors
+    /// If NATS is away, too old, or refuses.
+    pub async fn provision_missing(&self, replicas: u32) -> Result<Provisioned, TopologyError> {
+        self.make(replicas, false).await
+    }
+
+    async fn make(&self, replicas: u32, update: bool) -> Result<Provisioned, TopologyError> {
         self.check_server().await?;
         let mut done = Provisioned::default();
         for wanted in wanted(Some(replicas))? {
@@ -87,7 +99,7 @@ impl Bus {
                 }
                 Some(present) => {
                     let diff = difference(&wanted.config, &present);
-                    if !diff.is_empty() {
+                    if update && !diff.is_empty() {
                         self.apply(&wanted, &wanted.update, &diff).await?;
                         done.updated.push(wanted.name);
                     }

@@ -8,6 +8,9 @@ use rust_decimal::prelude::ToPrimitive;
 use time::format_description::well_known::{Iso8601, Rfc3339};
 use time::{Date, OffsetDateTime, UtcOffset};
 
+/// The longest number, in bytes. More digits than any money has.
+const DECIMAL_LEN_MAX: usize = 64;
+
 /// Money, or any exact number: the vendor's own text, which Postgres `numeric` reads exactly.
 pub(crate) fn decimal(text: &str) -> Option<String> {
     let text = text.trim();
@@ -39,7 +42,9 @@ pub(crate) fn timestamp(text: &str) -> Option<OffsetDateTime> {
         return Some(date.midnight().assume_utc());
     }
     let millis: i64 = text.parse().ok()?;
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()
+    let timestamp = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000).ok()?;
+    // Before that Postgres has no dates, and no record either.
+    (timestamp.year() >= 1).then_some(timestamp)
 }
 
 /// A date, or the day in UTC of anything that [`timestamp`] reads.
@@ -52,8 +57,15 @@ fn plain_date(text: &str) -> Option<Date> {
 }
 
 fn parse_decimal(text: &str) -> Option<Decimal> {
-    // rust_decimal takes `1_000`, which Postgres took only from version 16 on.
-    if text.contains('_') {
+    // Stricter than rust_decimal, which takes things that Postgres refuses: `1_000` (before version 16), `1e-+5`, and
+    // any number of digits, which it rounds.
+    let is_sign = |byte: u8| matches!(byte, b'+' | b'-');
+    let bytes = text.as_bytes();
+    let well_formed = bytes.iter().enumerate().all(|(at, byte)| match *byte {
+        b'0'..=b'9' | b'.' | b'e' | b'E' => true,
+        byte => is_sign(byte) && (at == 0 || matches!(bytes[at - 1], b'e' | b'E')),
+    });
+    if bytes.len() > DECIMAL_LEN_MAX || !well_formed {
         return None;
     }
     Decimal::from_str(text).or_else(|_| Decimal::from_scientific(text)).ok()
@@ -75,9 +87,24 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_no_money() {
-        for bad in ["N/A", "", "12,50", "1 000", "€5", "NaN", "Infinity", "0x10", "1_000", "1e"] {
+        for bad in [
+            "N/A", "", "12,50", "1 000", "€5", "NaN", "Infinity", "0x10", "1_000", "1e", "1e-+5", "--1", "1-",
+        ] {
             assert_eq!(decimal(bad), None, "{bad:?} was accepted");
         }
+    }
+
+    #[test]
+    fn a_number_may_have_64_characters_and_no_more() {
+        let long = |len: usize| format!("0.{}", "1".repeat(len - 2));
+        assert!(decimal(&long(64)).is_some());
+        assert!(decimal(&long(65)).is_none());
+    }
+
+    #[test]
+    fn a_time_before_the_year_1_is_none() {
+        assert!(timestamp("-62135596800000").is_some());
+        assert!(timestamp("-62135596800001").is_none());
     }
 
     #[test]

@@ -112,6 +112,48 @@ words! {
     }
 }
 
+words! {
+    /// What a sync reads of an object.
+    SyncMode {
+        /// Everything.
+        Full = "full",
+        /// What changed since the last sync of it that ended.
+        Incremental = "incremental",
+    }
+}
+
+words! {
+    /// Whether a completed sync brought every object over.
+    SyncOutcome {
+        /// It did.
+        Complete = "complete",
+        /// Some objects could not be read; `results` says which and why.
+        Partial = "partial",
+    }
+}
+
+words! {
+    /// What became of an object.
+    ObjectStatus {
+        /// Its last page is in.
+        Completed = "completed",
+        /// The account does not allow to read it.
+        Failed = "failed",
+    }
+}
+
+/// What a client asked for besides the connector: the column `jobs.payload`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SyncOptions {
+    /// `None`: incremental for each object that has a checkpoint, full for the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<SyncMode>,
+    /// Only these objects; all if empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objects: Vec<ObjectName>,
+}
+
 /// How far a job is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Progress {
@@ -133,6 +175,15 @@ pub struct ObjectResult {
     pub connector_type: ConnectorName,
     /// Contacts, companies, deals.
     pub object: ObjectName,
+    /// What was read of it.
+    #[serde(default = "full")]
+    pub mode: SyncMode,
+    /// What became of it.
+    #[serde(default = "object_completed")]
+    pub status: ObjectStatus,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// Records the vendor listed.
     pub listed: u64,
     /// Rows inserted or changed.
@@ -143,6 +194,18 @@ pub struct ObjectResult {
     pub captured: u64,
     /// Vendor responses committed.
     pub pages: u64,
+}
+
+fn full() -> SyncMode {
+    SyncMode::Full
+}
+
+fn object_completed() -> ObjectStatus {
+    ObjectStatus::Completed
+}
+
+fn complete() -> SyncOutcome {
+    SyncOutcome::Complete
 }
 
 /// A record, or an object, that a sync could not bring over.
@@ -158,15 +221,24 @@ pub struct SyncError {
 }
 
 /// What a completed sync did.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncResult {
+    /// Whether every object was brought over.
+    #[serde(default = "complete")]
+    pub outcome: SyncOutcome,
     /// One entry an object.
     pub results: Vec<ObjectResult>,
     /// Records in Postgres now because of this sync: written plus unchanged.
     pub total_records: u64,
     /// The first 100 captured records; all of them are in the table `record_errors`.
     pub errors: Vec<SyncError>,
+}
+
+impl Default for SyncResult {
+    fn default() -> Self {
+        Self { outcome: SyncOutcome::Complete, results: Vec::new(), total_records: 0, errors: Vec::new() }
+    }
 }
 
 /// A job, as `GET …/sync/jobs/{jobId}` answers it and as the KV bucket holds it.
@@ -281,7 +353,10 @@ fn merged_status(jobs: &[JobView]) -> JobStatus {
 
 fn merged_result(jobs: &[JobView]) -> SyncResult {
     let results = jobs.iter().filter_map(|job| job.result.as_ref());
+    let complete =
+        jobs.iter().all(|job| job.result.as_ref().is_some_and(|r| r.outcome == SyncOutcome::Complete));
     SyncResult {
+        outcome: if complete { SyncOutcome::Complete } else { SyncOutcome::Partial },
         results: results.clone().flat_map(|result| result.results.clone()).collect(),
         total_records: results.clone().map(|result| result.total_records).sum(),
         errors: results.flat_map(|result| result.errors.clone()).collect(),

@@ -10,8 +10,8 @@ mod ticket;
 
 pub use ids::{ConnectorName, InvalidName, JobId, NAME_LEN_MAX, ObjectName, WorkspaceId};
 pub use job::{
-    JobStatus, JobView, ObjectResult, Priority, Progress, SyncError, SyncResult, UnknownVariant,
-    WaitingReason,
+    JobStatus, JobView, ObjectResult, ObjectStatus, Priority, Progress, SyncError, SyncMode, SyncOptions,
+    SyncOutcome, SyncResult, UnknownVariant, WaitingReason,
 };
 pub use problem::{Problem, ProblemKind};
 pub use record::{AccountFields, ContactFields, DealFields, Fields, Record, Rejected, Table};

@@ -3,7 +3,7 @@
 use protocol::{ConnectorName, WorkspaceId};
 use time::OffsetDateTime;
 
-use crate::{Store, StoreError};
+use crate::{Lease, Store, StoreError};
 
 /// A connection without its credentials: what may be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,8 @@ pub(crate) fn owner(workspace_id: &WorkspaceId, connector: &str) -> String {
 }
 
 impl Store {
-    /// Makes or replaces a connection. The account is forgotten: new credentials may be another account's.
+    /// Makes or replaces a connection. The account is forgotten, and so is where increments start: new
+    /// credentials may be another account's. The next sync is a full one.
     /// Answers the connection and whether it is new.
     ///
     /// # Errors
@@ -40,7 +41,8 @@ impl Store {
         let row = sqlx::query!(
             r#"INSERT INTO connections (workspace_id, connector, credentials) VALUES ($1, $2, $3)
                ON CONFLICT (workspace_id, connector)
-               DO UPDATE SET credentials = excluded.credentials, account_id = NULL, updated_at = now()
+               DO UPDATE SET credentials = excluded.credentials, account_id = NULL, generation = connections.generation + 1,
+                             updated_at = now()
                RETURNING account_id, created_at, updated_at, (xmax = 0) AS "created!""#,
             workspace_id.as_str(),
             connector.as_str(),
@@ -87,44 +89,46 @@ impl Store {
             .collect()
     }
 
-    /// Replaces credentials that the vendor rotated. The account stays.
+    /// Replaces credentials that the vendor rotated while a job ran. The account stays.
     ///
     /// # Errors
-    /// If Postgres is not available: then the new credentials must not be used.
+    /// [`StoreError::LeaseLost`] if the job is not ours any more, or somebody gave new credentials meanwhile: theirs
+    /// count. If Postgres is not available: then the new credentials must not be used.
     pub async fn rotate_credentials(
         &self,
-        workspace_id: &WorkspaceId,
-        connector: &ConnectorName,
+        lease: &Lease,
         credentials: &serde_json::Value,
     ) -> Result<(), StoreError> {
-        let sealed =
-            self.key.seal(&owner(workspace_id, connector.as_str()), credentials.to_string().as_bytes())?;
-        sqlx::query!(
-            "UPDATE connections SET credentials = $3, updated_at = now() WHERE workspace_id = $1 AND connector = $2",
-            workspace_id.as_str(),
-            connector.as_str(),
-            sealed
+        let owner = owner(&lease.workspace_id, lease.connector.as_str());
+        let sealed = self.key.seal(&owner, credentials.to_string().as_bytes())?;
+        let done = sqlx::query!(
+            r#"UPDATE connections SET credentials = $3, updated_at = now()
+               WHERE workspace_id = $1 AND connector = $2 AND generation = $4
+                 AND EXISTS (SELECT FROM jobs WHERE id = $5 AND lease_token = $6)"#,
+            lease.workspace_id.as_str(),
+            lease.connector.as_str(),
+            sealed,
+            lease.generation,
+            lease.job_id.0,
+            lease.token
         )
         .execute(&self.pool)
         .await?;
-        Ok(())
+        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost) }
     }
 
-    /// Remembers which account the connection reaches, unless that is known.
+    /// Remembers which account the connection reaches, unless that is known or the credentials are others by now.
     ///
     /// # Errors
     /// If Postgres is not available.
-    pub async fn set_account(
-        &self,
-        workspace_id: &WorkspaceId,
-        connector: &ConnectorName,
-        account_id: &str,
-    ) -> Result<(), StoreError> {
+    pub async fn set_account(&self, lease: &Lease, account_id: &str) -> Result<(), StoreError> {
         sqlx::query!(
-            "UPDATE connections SET account_id = $3 WHERE workspace_id = $1 AND connector = $2 AND account_id IS NULL",
-            workspace_id.as_str(),
-            connector.as_str(),
-            account_id
+            r#"UPDATE connections SET account_id = $3
+               WHERE workspace_id = $1 AND connector = $2 AND account_id IS NULL AND generation = $4"#,
+            lease.workspace_id.as_str(),
+            lease.connector.as_str(),
+            account_id,
+            lease.generation
         )
         .execute(&self.pool)
         .await?;

@@ -9,6 +9,10 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use crate::StoreError;
 use crate::secrets::SecretKey;
 
+/// A process that hangs in the middle of a transaction (stopped, swapped out, cut off) holds the lock on its job's
+/// row, and nobody could take the job over. Postgres ends such a session; a living one sends the next statement at once.
+const IDLE_IN_TRANSACTION_MAX: &str = "5s";
+
 /// How to reach Postgres.
 #[derive(Debug, Clone)]
 pub struct PoolOptions {
@@ -38,10 +42,13 @@ impl Store {
         let connect = PgConnectOptions::from_str(&options.url)
             .map_err(|e| StoreError::Corrupt(format!("database.url: {e}")))?
             .application_name(&options.application_name)
-            // Every statement is written for one plan. Left to itself, Postgres plans a statement with short
-            // arrays anew each time, because it guesses ten elements when it does not look: a third of the
-            // cost of an accept.
-            .options([("plan_cache_mode", "force_generic_plan")]);
+            // Every statement is written for one plan. Left to itself, Postgres plans a statement with a short
+            // array anew each time, because it guesses ten elements when it does not look: a third of what
+            // one post costs it.
+            .options([
+                ("plan_cache_mode", "force_generic_plan"),
+                ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MAX),
+            ]);
         let pool = PgPoolOptions::new()
             .max_connections(options.connections_max)
             .acquire_timeout(options.acquire_timeout)

@@ -43,7 +43,7 @@ async fn the_worker_opens_what_was_written_last() {
     let id = world.rows().await[0].id;
     let claim = world.store.claim(id, "test", crate::fixture::PATIENCE).await.unwrap();
     let store::Claim::Claimed(claimed) = claim else { panic!("{claim:?}") };
-    assert_eq!(claimed.credentials, Some(json!({"accessToken": SECRET})));
+    assert_eq!(claimed.credentials.unwrap(), Some(json!({"accessToken": SECRET})));
 }
 
 #[tokio::test]

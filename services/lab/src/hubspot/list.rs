@@ -7,6 +7,7 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 
+use super::data::AsOf;
 use super::gate::{Call, Served};
 use super::query::ListQuery;
 use super::{Object, problem, push_record};
@@ -49,7 +50,7 @@ fn push_page(
     headers: &HeaderMap,
 ) -> u64 {
     let dataset = lab.dataset();
-    let mut rows = dataset.rows_from(object, query.after, query.archived);
+    let mut rows = dataset.rows_from(object, query.after, query.archived, AsOf::Now);
     let mut scratch = String::new();
     let mut records = 0;
     let mut last_id = 0;

@@ -1,6 +1,8 @@
 //! A fake HubSpot.
 
 mod account;
+mod associations;
+mod batch;
 mod data;
 mod filter;
 mod gate;
@@ -9,8 +11,8 @@ mod problem;
 mod query;
 mod search;
 
-pub(crate) use data::{Dataset, Edit, mix, push_record};
-pub use data::{Expectation, Object};
+pub(crate) use data::{AsOf, Dataset, Standing, Version, mix, push_record};
+pub use data::{Change, Changed, Expectation, Merge, Object};
 
 use std::sync::Arc;
 
@@ -24,7 +26,10 @@ use crate::state::LabState;
 pub(crate) fn router(lab: Arc<LabState>) -> Router {
     Router::new()
         .route("/crm/v3/objects/{object}", get(list::list))
+        .route("/crm/v3/objects/{object}/{id}", get(batch::one))
+        .route("/crm/v3/objects/{object}/batch/read", post(batch::read))
         .route("/crm/v3/objects/{object}/search", post(search::search))
+        .route("/crm/v4/associations/{from}/{to}/batch/read", post(associations::read))
         .route("/crm/v3/owners", get(account::owners))
         .route("/crm/v3/pipelines/{object}", get(account::pipelines))
         .route("/crm/v3/properties/{object}", get(account::properties))

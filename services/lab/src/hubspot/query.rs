@@ -1,3 +1,5 @@
+use serde_json::Value;
+
 use super::Object;
 use super::data::Property;
 
@@ -59,4 +61,9 @@ pub(super) fn select(object: Object, wanted: &[&str]) -> Vec<&'static Property> 
         }
     };
     object.properties().iter().filter(is_wanted).collect()
+}
+
+/// The live service takes numbers and strings alike.
+pub(super) fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::data::{Property, Row};
 use super::filter::{FilterGroup, Filters, Key, key_of};
 use super::gate::Call;
-use super::query::{limit, select};
+use super::query::{limit, plain, select};
 use super::{Object, problem, push_record};
 use crate::state::LabState;
 
@@ -109,7 +109,7 @@ impl Search {
     fn matches(&self, lab: &LabState, object: Object) -> Vec<Row> {
         let mut scratch = String::new();
         let dataset = lab.dataset();
-        let rows = dataset.rows_from(object, self.filters.lowest_id(), false);
+        let rows = dataset.rows_from(object, self.filters.lowest_id(), false, lab.search_sees());
         let mut found = rows.filter(|row| self.filters.pass(row, &mut scratch));
         let Some((property, descending)) = self.sort else { return found.collect() };
         let mut keyed: Vec<(Option<Key>, Row)> = Vec::new();
@@ -138,9 +138,4 @@ fn sort(object: Object, value: &Value) -> Result<(&'static Property, bool), Stri
     };
     let property = object.property(name).ok_or_else(|| format!("Unknown sort property: {name:?}"))?;
     Ok((property, descending))
-}
-
-/// The live service takes numbers and strings alike.
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

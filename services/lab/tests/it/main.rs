@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "the switch in clippy.toml covers test functions, not what they call")]
 
+mod associations;
+mod batch;
+mod changes;
 mod control;
 mod dataset;
 mod faults;
+mod index_lag;
 mod limits;
 mod paging;
 mod search;

@@ -129,6 +129,7 @@ fn new_job(n: usize) -> NewJob {
         scope: "hubspot".parse().unwrap(),
         priority: Priority::Normal,
         max_attempts: 3,
+        options: protocol::SyncOptions::default(),
     }
 }
 

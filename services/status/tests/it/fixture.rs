@@ -210,6 +210,7 @@ pub fn new_job(id: JobId, sync_id: JobId, connector: &str) -> NewJob {
         scope: connector.parse().unwrap(),
         priority: Priority::Normal,
         max_attempts: 3,
+        options: protocol::SyncOptions::default(),
     }
 }
 

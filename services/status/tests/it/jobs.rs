@@ -68,7 +68,7 @@ async fn a_completed_job_is_exactly_what_is_documented() {
             "status": "completed", "priority": "normal",
             "progress": {"current": 0, "total": 0, "message": "Over"},
             "attempts": 1, "maxAttempts": 3, "takeovers": 0, "error": null, "revision": 3,
-            "result": {"results": [], "totalRecords": 47_691, "errors": []},
+            "result": {"outcome": "complete", "results": [], "totalRecords": 47_691, "errors": []},
         })
     );
 }

@@ -19,7 +19,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 #[derive(Debug, Serialize)]
 pub(super) struct Syncs {
     pub first: Sync,
+    /// Everything listed again, nothing changed.
     pub unchanged: Sync,
+    /// What changed since: nothing.
+    pub increment: Sync,
 }
 
 /// One sync.
@@ -40,18 +43,24 @@ pub(super) struct Sync {
 pub(super) async fn measure(config: &Config) -> anyhow::Result<Syncs> {
     let lab = LabConfig { limits: Limits::unlimited(), ..LabConfig::default() };
     let instance = Box::pin(super::start(config, Some(lab), Vec::new())).await?;
-    let measured = async { Ok(Syncs { first: sync(&instance).await?, unchanged: sync(&instance).await? }) };
+    let measured = async {
+        Ok(Syncs {
+            first: sync(&instance, None).await?,
+            unchanged: sync(&instance, Some("full")).await?,
+            increment: sync(&instance, None).await?,
+        })
+    };
     let measured = measured.await;
     instance.stop().await?;
     measured
 }
 
-async fn sync(instance: &Instance) -> anyhow::Result<Sync> {
+async fn sync(instance: &Instance, mode: Option<&str>) -> anyhow::Result<Sync> {
     let workspace = instance.workspace_id.as_ref().context("the lab has a workspace")?.as_str();
     let client = Client::new(&instance.base_url)?;
     let meter = Meter::begin();
     let begun = Instant::now();
-    let accepted = client.post_sync(workspace, Some("hubspot")).await?;
+    let accepted = client.post_sync(workspace, Some("hubspot"), mode).await?;
     let job = loop {
         let job = client.job(workspace, &accepted.job_id).await?;
         if job.status.is_over() {
@@ -80,20 +89,21 @@ impl Sync {
 
     fn line(&self, name: &str) -> String {
         format!(
-            "  {name:<20}{:>10}{:>9.2} s{:>12.0}{:>10}{:>10}{:>10}",
+            "  {name:<21}{:>10}{:>9.2} s{:>12.0}{:>10}{:>10}{:>10}",
             self.records, self.seconds, self.records_per_s, self.written, self.unchanged, self.captured
         )
     }
 }
 
 impl Syncs {
-    /// Everything was listed twice, and the second time nothing was written.
+    /// Everything was listed twice, and after the first time nothing was written.
     pub(super) fn is_well(&self) -> bool {
-        let Self { first, unchanged } = self;
+        let Self { first, unchanged, increment } = self;
         first.records == unchanged.records
             && first.records > 0
             && first.unchanged == 0
             && unchanged.written == 0
+            && increment.written == 0
             && first.captured == unchanged.captured
     }
 
@@ -101,14 +111,15 @@ impl Syncs {
         [
             "sync: one HubSpot account without vendor limits".to_owned(),
             format!(
-                "  {:<20}{:>10}{:>11}{:>12}{:>10}{:>10}{:>10}",
+                "  {:<21}{:>10}{:>11}{:>12}{:>10}{:>10}{:>10}",
                 "", "records", "wall time", "records/s", "written", "unchanged", "captured"
             ),
             self.first.line("first"),
-            self.unchanged.line("nothing changed"),
-            format!("{} the second sync wrote nothing", mark(self.is_well())),
+            self.unchanged.line("full, unchanged"),
+            self.increment.line("increment, unchanged"),
+            format!("{} the second and third sync wrote nothing", mark(self.is_well())),
             self.first.resources.line("first"),
-            self.unchanged.resources.line("nothing changed"),
+            self.unchanged.resources.line("full, unchanged"),
         ]
         .join("\n")
             + "\n"

@@ -82,8 +82,11 @@ impl Report {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let build =
             if cfg!(debug_assertions) { "DEBUG BUILD: figures mean nothing" } else { "release build" };
+        let others = super::resources::load_average()
+            .map(|load| format!(" Load average before the start: {load}; best near 0."))
+            .unwrap_or_default();
         let machine = format!(
-            "Everything on one machine with {cores} cores: load, lab, services, nats-server, Postgres with fsync; {build}."
+            "Everything on one machine with {cores} cores: load, lab, services, nats-server, Postgres with fsync; {build}.{others}"
         );
         Self { machine, accept: None, pickup: None, sync: None }
     }

@@ -80,6 +80,11 @@ pub(super) fn thread_cpu() -> Option<Duration> {
     cpu(Path::new("/proc/thread-self/stat")).map(|cpu| cpu.own)
 }
 
+/// Of the last minute: what ran on this machine before.
+pub(super) fn load_average() -> Option<String> {
+    fs::read_to_string("/proc/loadavg").ok()?.split(' ').next().map(str::to_owned)
+}
+
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Cpu {
     own: Duration,

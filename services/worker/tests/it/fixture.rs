@@ -9,7 +9,9 @@ use connectors::{BudgetConfig, ConnectorConfig, ConnectorsConfig, HttpConfig, Re
 use devstack::NatsUser;
 use devstack::testing::TestEnv;
 use lab::{LabConfig, Limits, Object, RunningLab};
-use protocol::{JobId, JobStatus, JobView, Priority, TICKET_VERSION, Table, Ticket, WorkspaceId};
+use protocol::{
+    JobId, JobStatus, JobView, Priority, SyncOptions, TICKET_VERSION, Table, Ticket, WorkspaceId,
+};
 use serde_json::{Value, json};
 use store::{NewJob, PoolOptions, SecretKey, Store};
 use tokio::task::JoinHandle;
@@ -151,6 +153,14 @@ impl World {
     }
 
     pub async fn accept(&self, max_attempts: u32) -> JobId {
+        self.accept_job(max_attempts, SyncOptions::default()).await
+    }
+
+    pub async fn accept_with(&self, options: SyncOptions) -> JobId {
+        self.accept_job(3, options).await
+    }
+
+    async fn accept_job(&self, max_attempts: u32, options: SyncOptions) -> JobId {
         let id = JobId::new();
         let job = NewJob {
             id,
@@ -160,6 +170,7 @@ impl World {
             scope: "hubspot".parse().unwrap(),
             priority: Priority::Normal,
             max_attempts,
+            options,
         };
         self.store.accept(&[job]).await.unwrap();
         id
@@ -188,7 +199,7 @@ impl World {
                 }
             }
         };
-        tokio::time::timeout(Duration::from_secs(40), look).await.expect("no such view in 40 s")
+        tokio::time::timeout(Duration::from_secs(90), look).await.expect("no such view in 90 s")
     }
 
     pub async fn ended(&mut self, job: JobId) -> JobView {

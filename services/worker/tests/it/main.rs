@@ -11,6 +11,7 @@
 
 mod deaths;
 mod fixture;
+mod increments;
 mod outages;
 mod outcomes;
 mod processes;

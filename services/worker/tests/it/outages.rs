@@ -51,3 +51,22 @@ async fn a_worker_that_loses_postgres_abandons_the_job_and_it_is_taken_over() {
     cut_off.stop().await;
     second.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_postgres_hangs_gives_the_job_up_although_nats_is_well() {
+    let mut world = World::new(slow_lab()).await;
+    let proxy = TcpProxy::in_front_of(&world.env.database_url).await.unwrap();
+    let bus = connect(world.env.nats_url(NatsUser::Worker)).await;
+    let hung =
+        start(open_store(&proxy.url(&world.env.database_url)), bus, world.registry(http()), settings());
+    let job = world.post().await;
+    world.seen(job, |view| view.progress.current >= 300).await;
+    // Nothing is refused, nothing is answered: only a time-out tells.
+    proxy.half_open().await.unwrap();
+    let second = world.worker().await;
+    let view = world.completed(job).await;
+    assert_eq!((view.attempts, view.takeovers), (1, 1), "{view:?}");
+    world.assert_complete().await;
+    second.stop().await;
+    drop(hung);
+}

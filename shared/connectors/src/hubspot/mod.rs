@@ -1,28 +1,28 @@
-//! HubSpot's CRM: contacts, companies and deals through the list endpoints.
+//! HubSpot's CRM: contacts, companies and deals. A first load lists, an increment searches.
 
+mod api;
 mod errors;
+mod names;
 mod objects;
 mod page;
+mod position;
+mod session;
 mod transform;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use protocol::ObjectName;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{Method, Request};
-use serde::Deserialize;
-use serde_json::json;
+use reqwest::header::HeaderValue;
 use url::Url;
 
+use self::api::Api;
 use self::errors::HubspotDialect;
-use self::objects::{BASE_URL, OBJECTS, Object, PAGE_SIZE_MAX, SEARCH, VERSION};
-use crate::budget::{Budget, ClassRules, Ledger};
-use crate::http::{Call, HttpClient};
+use self::objects::{BASE_URL, OBJECTS, PAGE_SIZE_MAX, SEARCH, SEARCH_SIZE_MAX};
+use self::session::{HubspotSession, Sizes};
+use crate::budget::{ClassRules, Ledger};
+use crate::http::HttpClient;
 use crate::registry::Parts;
-use crate::{
-    Connection, Connector, ConnectorSpec, ErrorClass, Host, Page, Position, Session, SourceError, config,
-};
+use crate::{Connection, Connector, ConnectorSpec, ErrorClass, Host, Session, SourceError, config};
 
 pub(crate) use self::objects::SPEC;
 
@@ -34,6 +34,7 @@ struct Hubspot {
     objects: ClassRules,
     search: ClassRules,
     page_size: u32,
+    search_size: u32,
 }
 
 /// Builds the connector.
@@ -52,6 +53,8 @@ pub(crate) fn build(parts: &Parts<'_>) -> Result<Arc<dyn Connector>, Vec<String>
             objects,
             search,
             page_size,
+            // Whoever wants smaller pages than HubSpot allows wants them everywhere.
+            search_size: parts.config.page_size.unwrap_or(SEARCH_SIZE_MAX),
         })),
         (base_url, page_size, objects, search) => {
             let problems = [base_url.err(), page_size.err(), objects.err(), search.err()];
@@ -97,102 +100,8 @@ impl Connector for Hubspot {
         };
         let objects = self.ledger.budget(SPEC.name, &account_id, &self.objects);
         objects.add_foreign(spent);
-        Ok(Box::new(HubspotSession {
-            objects,
-            search: self.ledger.budget(SPEC.name, &account_id, &self.search),
-            page_size: self.page_size,
-            account_id,
-            api,
-        }))
+        let search = self.ledger.budget(SPEC.name, &account_id, &self.search);
+        let sizes = Sizes { page: self.page_size, search: self.search_size };
+        Ok(Box::new(HubspotSession::new(api, account_id, objects, search, sizes)))
     }
-}
-
-/// The endpoints, with a token.
-struct Api {
-    http: Arc<HttpClient>,
-    base_url: Url,
-    authorization: HeaderValue,
-    dialect: HubspotDialect,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct AccountDetails {
-    portal_id: u64,
-}
-
-impl Api {
-    async fn account_id(&self, budget: &Arc<Budget>) -> Result<String, SourceError> {
-        let request = self.request(Method::GET, "/account-info/v3/details");
-        let read = |body: &[u8]| Ok(serde_json::from_slice::<AccountDetails>(body)?.portal_id.to_string());
-        self.http.call(&Call { request, budget, dialect: &self.dialect }, read).await
-    }
-
-    async fn list(
-        &self,
-        budget: &Arc<Budget>,
-        object: &Object,
-        page_size: u32,
-        after: Option<&str>,
-    ) -> Result<Page, SourceError> {
-        let mut request = self.request(Method::GET, &format!("/crm/{VERSION}/objects/{}", object.spec.name));
-        {
-            let mut query = request.url_mut().query_pairs_mut();
-            query.append_pair("limit", &page_size.to_string());
-            query.append_pair("properties", object.properties);
-            if let Some(after) = after {
-                query.append_pair("after", after);
-            }
-        }
-        let read = |body: &[u8]| page::read_list(object, after, body);
-        self.http.call(&Call { request, budget, dialect: &self.dialect }, read).await
-    }
-
-    async fn total(&self, budget: &Arc<Budget>, object: &Object) -> Result<u64, SourceError> {
-        let path = format!("/crm/{VERSION}/objects/{}/search", object.spec.name);
-        let mut request = self.request(Method::POST, &path);
-        let body = json!({"limit": 1, "properties": ["hs_object_id"]}).to_string();
-        *request.body_mut() = Some(body.into());
-        request.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
-        self.http.call(&Call { request, budget, dialect: &self.dialect }, page::read_total).await
-    }
-
-    fn request(&self, method: Method, path: &str) -> Request {
-        let mut url = self.base_url.clone();
-        url.set_path(&format!("{}{path}", self.base_url.path().trim_end_matches('/')));
-        let mut request = Request::new(method, url);
-        request.headers_mut().insert(AUTHORIZATION, self.authorization.clone());
-        request.headers_mut().insert("accept", HeaderValue::from_static("application/json"));
-        request
-    }
-}
-
-/// An account.
-struct HubspotSession {
-    api: Api,
-    account_id: String,
-    objects: Arc<Budget>,
-    search: Arc<Budget>,
-    page_size: u32,
-}
-
-#[async_trait]
-impl Session for HubspotSession {
-    fn account_id(&self) -> &str {
-        &self.account_id
-    }
-
-    async fn estimate(&self, object: &ObjectName) -> Result<Option<u64>, SourceError> {
-        self.api.total(&self.search, known(object)?).await.map(Some)
-    }
-
-    async fn page(&self, object: &ObjectName, position: Option<&Position>) -> Result<Page, SourceError> {
-        let after = page::after(position)?;
-        self.api.list(&self.objects, known(object)?, self.page_size, after).await
-    }
-}
-
-fn known(object: &ObjectName) -> Result<&'static Object, SourceError> {
-    let unknown = || SourceError::new(ErrorClass::Permanent, format!("HubSpot has no object `{object}`"));
-    objects::find(object).ok_or_else(unknown)
 }

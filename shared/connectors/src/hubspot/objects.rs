@@ -1,4 +1,4 @@
-//! What HubSpot lists: names, tables and the properties that are asked for.
+//! What HubSpot lists: names, tables, typical properties; and what it allows.
 
 use protocol::{ObjectName, Table};
 
@@ -25,6 +25,12 @@ pub(super) const VERSION: &str = "v3";
 pub(super) const BASE_URL: &str = "https://api.hubapi.com";
 /// The most records a list page may have.
 pub(super) const PAGE_SIZE_MAX: u32 = 100;
+/// The most records a page of a search may have.
+pub(super) const SEARCH_SIZE_MAX: u32 = 200;
+/// The most records that may be read by id at once.
+pub(super) const BATCH_SIZE_MAX: usize = 100;
+/// Longer URLs are not sent. HubSpot refuses those of about 16 kB with 414.
+pub(super) const URL_LEN_MAX: usize = 15_000;
 
 /// Everything but search. HubSpot allows 100 in 10 s at least (free, starter), 110 for OAuth apps; the rest is left
 /// to others who use the account.
@@ -45,7 +51,7 @@ pub(super) const SEARCH: ClassDefaults = ClassDefaults {
 #[derive(Debug)]
 pub(super) struct Object {
     pub(super) spec: ObjectSpec,
-    /// Comma separated. Sent with every page, because `after` does not remember them.
+    /// Comma separated: what is asked for if the account does not tell which properties it has.
     pub(super) properties: &'static str,
     /// When it was last changed. Contacts differ from the rest; the wrong name silently gives nothing.
     pub(super) modified: &'static str,

@@ -1,21 +1,26 @@
-//! List pages: HubSpot's JSON, and our positions in it.
+//! HubSpot's lists, searches and batches: from JSON to records.
 
+use protocol::{Record, Rejected};
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
 
 use super::objects::Object;
-use super::transform::transform;
+use super::position::Millis;
+use super::transform::{head, transform};
 use crate::http::Unreadable;
-use crate::{ErrorClass, Next, Page, Position, SourceError};
+use crate::jsonb::jsonb_safe;
 
-/// A list. Each record is kept as text at first, so that one of an odd shape does not cost the others.
+/// What every answer with records has. Each record is kept as text at first, so that one of an odd shape does not
+/// cost the others.
 #[derive(Deserialize)]
-struct List<'a> {
+struct Results<'a> {
     #[serde(borrow)]
     results: Vec<&'a RawValue>,
     /// Absent on the last page. `link` is not read: behind proxies it names a wrong host.
     paging: Option<Paging>,
+    /// What a batch could not read.
+    #[serde(default)]
+    errors: Vec<BatchError>,
 }
 
 #[derive(Deserialize)]
@@ -28,36 +33,103 @@ struct NextPage {
     after: String,
 }
 
+#[derive(Deserialize)]
+struct BatchError {
+    category: Option<String>,
+}
+
 /// A search's answer, as far as it is needed.
 #[derive(Deserialize)]
 struct Found {
     total: u64,
 }
 
-/// Reads and transforms a page that was asked for with `asked_after`.
+/// Which of the records of a page are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// The page has live records: all of them.
+    Live,
+    /// The page has archived records: those that were archived at this time or later; all if there is none.
+    Archived(Option<Millis>),
+}
+
+/// How a page was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) wanted: Wanted,
+    /// With all properties, or only for ids, because the names of all properties are too long.
+    pub(super) whole: bool,
+}
+
+/// Records, transformed.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Records {
+    pub(super) records: Vec<Record>,
+    pub(super) rejected: Vec<Rejected>,
+}
+
+/// A page of a list or a search.
+#[derive(Debug, PartialEq)]
+pub(super) struct Listed {
+    /// What came whole.
+    pub(super) records: Records,
+    /// What came as an id and has to be read yet.
+    pub(super) ids: Vec<String>,
+    /// Where the next page of a list starts; `None` on the last one.
+    pub(super) after: Option<String>,
+    /// The greatest id on the page, wanted or not.
+    pub(super) last_id: Option<u64>,
+}
+
+/// Reads a page of a list that was asked for with `asked_after`.
 ///
 /// # Errors
 /// If it is no list, or leads back to where it came from.
-pub(super) fn read_list(object: &Object, asked_after: Option<&str>, body: &[u8]) -> Result<Page, Unreadable> {
-    let body = std::str::from_utf8(body).map_err(|_| Unreadable("not UTF-8".to_owned()))?;
-    let list: List<'_> = serde_json::from_str(body)?;
-    let next = match list.paging.and_then(|paging| paging.next) {
-        None => Next::Done { checkpoint: None },
-        Some(NextPage { after }) if Some(after.as_str()) == asked_after => {
-            return Err(Unreadable("a page whose next page is itself".to_owned()));
-        }
-        Some(NextPage { after }) => Next::More(position(&after)),
-    };
-    let mut records = Vec::with_capacity(list.results.len());
-    let mut rejected = Vec::new();
-    let listed = list.results.len() as u64;
-    for raw in list.results {
-        match transform(object, raw) {
-            Ok(record) => records.push(record),
-            Err(reject) => rejected.push(reject),
-        }
+pub(super) fn read_list(
+    object: &Object,
+    asked: Asked,
+    asked_after: Option<&str>,
+    body: &[u8],
+) -> Result<Listed, Unreadable> {
+    let listed = read(object, asked, body)?;
+    if listed.after.is_some() && listed.after.as_deref() == asked_after {
+        return Err(Unreadable("a page whose next page is itself".to_owned()));
     }
-    Ok(Page { listed, records, rejected, next })
+    Ok(listed)
+}
+
+/// Reads a page of a search for ids greater than `asked_after_id`.
+///
+/// # Errors
+/// If it is no search's answer, or does not get on.
+pub(super) fn read_search(
+    object: &Object,
+    asked_after_id: Option<u64>,
+    body: &[u8],
+) -> Result<Listed, Unreadable> {
+    let listed = read(object, Asked { wanted: Wanted::Live, whole: false }, body)?;
+    // `None` is less than every id.
+    if listed.after.is_some() && listed.last_id <= asked_after_id {
+        return Err(Unreadable("a page whose next page is itself".to_owned()));
+    }
+    Ok(listed)
+}
+
+/// Reads a batch of records that were asked for by id. Those that are gone are not in it.
+///
+/// # Errors
+/// If it is no batch, or failed in part for another reason than that records are gone.
+pub(super) fn read_batch(object: &Object, wanted: Wanted, body: &[u8]) -> Result<Records, Unreadable> {
+    let answer = parse(body)?;
+    let is_fault = |error: &BatchError| error.category.as_deref().is_some_and(|c| c != "OBJECT_NOT_FOUND");
+    if answer.errors.iter().any(is_fault) {
+        return Err(Unreadable("a batch of which some could not be read".to_owned()));
+    }
+    let mut records = Records::default();
+    for raw in answer.results {
+        records.push(object, wanted, raw);
+    }
+    Ok(records)
 }
 
 /// How many records a search has found.
@@ -69,96 +141,56 @@ pub(super) fn read_total(body: &[u8]) -> Result<u64, Unreadable> {
     Ok(found.total)
 }
 
-fn position(after: &str) -> Position {
-    Position(json!({ "after": after }))
+fn parse(body: &[u8]) -> Result<Results<'_>, Unreadable> {
+    let body = std::str::from_utf8(body).map_err(|_| Unreadable("not UTF-8".to_owned()))?;
+    Ok(serde_json::from_str(body)?)
 }
 
-/// What to send as `after`.
-///
-/// # Errors
-/// If the position was not made by [`read_list`].
-pub(super) fn after(position: Option<&Position>) -> Result<Option<&str>, SourceError> {
-    let Some(Position(value)) = position else { return Ok(None) };
-    let foreign =
-        || SourceError::new(ErrorClass::Permanent, "the stored position is none of HubSpot's lists");
-    value.get("after").and_then(serde_json::Value::as_str).map(Some).ok_or_else(foreign)
+fn read(object: &Object, asked: Asked, body: &[u8]) -> Result<Listed, Unreadable> {
+    let answer = parse(body)?;
+    let after = answer.paging.and_then(|paging| paging.next).map(|next| next.after);
+    let mut listed = Listed { records: Records::default(), ids: Vec::new(), after, last_id: None };
+    for raw in answer.results {
+        let (id, archived_at) = head(raw);
+        // By number: ids have 1 to 11 digits, and "9" is greater than "10".
+        listed.last_id = listed.last_id.max(id.as_deref().and_then(|id| id.parse().ok()));
+        // One that does not say when it was archived is wanted, and rejected with that reason.
+        if let (Wanted::Archived(Some(since)), Some(at)) = (asked.wanted, archived_at)
+            && at < since
+        {
+            continue;
+        }
+        match id {
+            Some(id) if !asked.whole => listed.ids.push(id),
+            _ => listed.records.push(object, asked.wanted, raw),
+        }
+    }
+    Ok(listed)
+}
+
+impl Records {
+    /// Adds others.
+    pub(super) fn extend(&mut self, others: Self) {
+        self.records.extend(others.records);
+        self.rejected.extend(others.rejected);
+    }
+
+    fn push(&mut self, object: &Object, wanted: Wanted, raw: &RawValue) {
+        match transform(object, raw) {
+            // Without a date it would be written as a live record.
+            Ok(record) if wanted != Wanted::Live && record.deleted_at.is_none() => {
+                self.rejected.push(Rejected {
+                    external_id: record.external_id,
+                    reason: "it is archived and does not say since when".to_owned(),
+                    payload: jsonb_safe(raw.get()).into_owned(),
+                });
+            }
+            Ok(record) => self.records.push(record),
+            Err(rejected) => self.rejected.push(rejected),
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::objects::DEALS;
-    use super::*;
-
-    #[test]
-    fn a_page_without_paging_is_the_last() {
-        let page = read_list(&DEALS, None, br#"{"results":[]}"#).unwrap();
-        assert_eq!(page.next, Next::Done { checkpoint: None });
-        assert_eq!(page.listed, 0);
-    }
-
-    #[test]
-    fn the_position_leads_to_the_next_page() {
-        let body = br#"{"results":[],"paging":{"next":{"after":"9100124","link":"https://wrong.example/?after=1"}}}"#;
-        let Next::More(position) = read_list(&DEALS, Some("1"), body).unwrap().next else { panic!() };
-        assert_eq!(after(Some(&position)), Ok(Some("9100124")));
-    }
-
-    #[test]
-    fn a_page_that_leads_to_itself_is_refused_rather_than_read_forever() {
-        let body = br#"{"results":[],"paging":{"next":{"after":"7"}}}"#;
-        assert!(read_list(&DEALS, Some("7"), body).is_err());
-        assert!(read_list(&DEALS, Some("6"), body).is_ok());
-    }
-
-    #[test]
-    fn an_error_about_an_answer_quotes_nothing_of_it() {
-        for body in
-            [&b"<html>secret</html>"[..], br#"{"results":"secret"}"#, br#"{"results":[{"secret":"#, b"\xff"]
-        {
-            let unreadable = read_list(&DEALS, None, body).unwrap_err();
-            assert!(!unreadable.to_string().contains("secret"), "{unreadable}");
-        }
-    }
-
-    #[test]
-    fn one_bad_record_does_not_cost_the_others() {
-        let body =
-            br#"{"results":[null,{"id":"1","properties":{}},7,{"id":"2","properties":{"amount":"N/A"}}]}"#;
-        let page = read_list(&DEALS, None, body).unwrap();
-        assert_eq!((page.listed, page.records.len(), page.rejected.len()), (4, 1, 3));
-        assert_eq!(page.records[0].external_id, "1");
-    }
-
-    #[test]
-    fn a_position_of_somebody_else_is_refused() {
-        let foreign = Position(json!({"cursor": "x"}));
-        assert_eq!(after(Some(&foreign)).unwrap_err().class, ErrorClass::Permanent);
-    }
-
-    #[test]
-    #[ignore = "a measurement: cargo test --release -p connectors --lib -- --ignored --nocapture"]
-    fn a_page_of_100_deals_is_transformed_within_two_milliseconds() {
-        let values =
-            DEALS.properties.split(',').filter(|name| !matches!(*name, "hs_is_closed_won" | "closedate"));
-        let typical =
-            values.filter(|name| !name.contains("date")).map(|name| format!(r#""{name}":"15000.25""#));
-        let dates = r#""closedate":"2026-04-30T15:00:00Z","createdate":"2026-01-02T08:00:00.123Z","hs_lastmodifieddate":"2026-03-09T20:29:45.981Z""#;
-        let properties = format!("{{{},{dates}}}", typical.collect::<Vec<_>>().join(","));
-        let record = format!(
-            r#"{{"id":"9100123","properties":{properties},"createdAt":"2026-01-02T08:00:00.000Z","updatedAt":"2026-03-09T20:29:45.981Z","archived":false}}"#
-        );
-        let body = format!(r#"{{"results":[{}]}}"#, vec![record; 100].join(","));
-        const PAGES: u32 = 2_000;
-        let started = std::time::Instant::now();
-        for _ in 0..PAGES {
-            assert_eq!(read_list(&DEALS, None, body.as_bytes()).unwrap().records.len(), 100);
-        }
-        let per_page = started.elapsed() / PAGES;
-        println!(
-            "{} bytes and 100 records in {per_page:?}: {:.0} records/s",
-            body.len(),
-            100.0 / per_page.as_secs_f64()
-        );
-        assert!(per_page < std::time::Duration::from_millis(2));
-    }
-}
+#[path = "page_tests.rs"]
+mod tests;

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 use super::objects::Object;
+use super::position::Millis;
 use crate::columns;
 use crate::jsonb::{jsonb_safe, scalar};
 use crate::properties::{BadField, Properties};
@@ -32,6 +33,13 @@ struct WireRecord<'a> {
     archived_at: Option<&'a RawValue>,
 }
 
+/// Its id and when it was archived, as far as it says so.
+pub(super) fn head(raw: &RawValue) -> (Option<String>, Option<Millis>) {
+    let Some(wire) = read(raw) else { return (None, None) };
+    let archived_at = top_level_time("archivedAt", wire.archived_at).ok().flatten();
+    (wire.id().map(Cow::into_owned), archived_at.map(Millis::from))
+}
+
 /// One record.
 ///
 /// # Errors
@@ -42,14 +50,23 @@ pub(super) fn transform(object: &Object, raw: &RawValue) -> Result<Record, Rejec
         reason,
         payload: jsonb_safe(raw.get()).into_owned(),
     };
-    let Ok(wire) = serde_json::from_str::<WireRecord<'_>>(raw.get()) else {
+    let Some(wire) = read(raw) else {
         return Err(reject("", "it is not a JSON object with the fields of a record".to_owned()));
     };
-    let Some(id) = wire.id.and_then(|id| scalar(id).ok().flatten()).filter(|id| id.len() <= ID_LEN_MAX)
-    else {
+    let Some(id) = wire.id() else {
         return Err(reject("", format!("it has no id of at most {ID_LEN_MAX} characters")));
     };
     record(object, &id, &wire).map_err(|bad| reject(&id, bad.to_string()))
+}
+
+fn read(raw: &RawValue) -> Option<WireRecord<'_>> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+impl<'a> WireRecord<'a> {
+    fn id(&self) -> Option<Cow<'a, str>> {
+        self.id.and_then(|id| scalar(id).ok().flatten()).filter(|id| id.len() <= ID_LEN_MAX)
+    }
 }
 
 fn record(object: &Object, id: &str, wire: &WireRecord<'_>) -> Result<Record, BadField> {

@@ -30,10 +30,10 @@ impl Canned {
                 }
                 // The client may hang up at any time.
                 let mut sent = stream.write_all(head.as_bytes()).await;
-                for _ in 0..repeat {
-                    if sent.is_ok() {
-                        sent = stream.write_all(&filler).await;
-                    }
+                let mut left = repeat;
+                while left > 0 && sent.is_ok() {
+                    sent = stream.write_all(&filler).await;
+                    left -= 1;
                 }
             }
         });

@@ -28,7 +28,7 @@ async fn a_page_that_leads_to_itself_is_transient_rather_than_endless() {
     let server = Canned::answer("200 OK", "", body).await;
     let registry = Registry::new(&config(&server.url, json!({})), impatient()).unwrap();
     let session = open(&registry, 1).await;
-    let position = connectors::Position(json!({"after": "5"}));
+    let position = connectors::Position(json!({"v": 1, "phase": "list", "started": 1, "after": "5"}));
     let error = session.page(&contacts(), Some(&position)).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Transient);
 }

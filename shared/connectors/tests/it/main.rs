@@ -6,4 +6,7 @@ mod canned;
 mod conformance;
 mod faulty_answers;
 mod hubspot;
+mod hubspot_increments;
 mod hubspot_limits;
+mod hubspot_properties;
+mod scripted;

@@ -5,6 +5,7 @@
 use std::process::ExitCode;
 
 use devstack::{NatsUser, Stack, StackOptions};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -22,6 +23,8 @@ async fn hold() -> anyhow::Result<()> {
         Some(dir) => StackOptions::in_dir(dir),
         None => StackOptions::ephemeral(),
     };
+    // Before the line is printed: whoever reads it may interrupt at once.
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let stack = Stack::start(options).await?;
     let line = serde_json::json!({
         "natsUrl": stack.nats_url(NatsUser::Admin),
@@ -31,6 +34,6 @@ async fn hold() -> anyhow::Result<()> {
         "dataDir": stack.data_dir(),
     });
     println!("{line}");
-    tokio::signal::ctrl_c().await?;
+    interrupt.recv().await;
     stack.stop().await
 }

@@ -1,6 +1,6 @@
 //! Accepting jobs. Many requests become one statement and one commit: that is what makes a POST cheap.
 
-use protocol::{ConnectorName, JobId, JobStatus, JobView, Priority, Progress, WorkspaceId};
+use protocol::{ConnectorName, JobId, JobStatus, JobView, Priority, Progress, SyncOptions, WorkspaceId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -28,6 +28,8 @@ pub struct NewJob {
     pub priority: Priority,
     /// It fails for good after so many attempts.
     pub max_attempts: u32,
+    /// What was asked for besides.
+    pub options: SyncOptions,
 }
 
 impl NewJob {
@@ -145,6 +147,7 @@ async fn insert(
     open: &[usize],
 ) -> Result<(), StoreError> {
     let (mut numbers, mut ids, mut sync_ids, mut max_attempts) = (vec![], vec![], vec![], vec![]);
+    let mut payloads = Vec::with_capacity(open.len());
     let (mut workspaces, mut job_types, mut scopes, mut priorities) = (vec![], vec![], vec![], vec![]);
     for &i in open {
         let job = &jobs[i];
@@ -155,22 +158,26 @@ async fn insert(
         job_types.push(job.job_type.as_str());
         scopes.push(job.scope.as_str());
         priorities.push(job.priority.as_str());
+        payloads.push(serde_json::to_value(&job.options).map_err(super::row::corrupt)?);
         max_attempts.push(i32::try_from(job.max_attempts).map_err(super::row::corrupt)?);
     }
     let rows = sqlx::query!(
         r#"WITH input AS (
-               SELECT * FROM unnest($1::int[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[])
-                   AS t (n, id, sync_id, workspace_id, job_type, scope, priority, max_attempts)
+               SELECT * FROM unnest($1::int[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[], $9::jsonb[])
+                   AS t (n, id, sync_id, workspace_id, job_type, scope, priority, max_attempts, payload)
            ), known AS (
-               SELECT input.*, c.connector IS NOT NULL AS connected,
-                      -- A connection has a workspace: the second look-up is for refusals only.
-                      c.connector IS NOT NULL
-                          OR (SELECT true FROM workspaces w WHERE w.id = input.workspace_id) IS NOT NULL AS workspace_known
-               FROM input
-               LEFT JOIN connections c ON c.workspace_id = input.workspace_id AND c.connector = input.scope
+               -- Look-ups are subqueries and no joins: a join may have been planned while the table was small.
+               -- A connection has a workspace, so the second one is for refusals only.
+               SELECT *, connected OR (SELECT true FROM workspaces w WHERE w.id = input.workspace_id) IS NOT NULL AS workspace_known
+               FROM (
+                   SELECT *, (SELECT true FROM connections c
+                              WHERE c.workspace_id = input.workspace_id AND c.connector = input.scope) IS NOT NULL AS connected
+                   FROM input
+                   OFFSET 0
+               ) AS input
            ), created AS (
-               INSERT INTO jobs (id, sync_id, workspace_id, job_type, scope, priority, max_attempts, ticketed_at)
-               SELECT id, sync_id, workspace_id, job_type, scope, priority, max_attempts, now()
+               INSERT INTO jobs (id, sync_id, workspace_id, job_type, scope, priority, max_attempts, payload, ticketed_at)
+               SELECT id, sync_id, workspace_id, job_type, scope, priority, max_attempts, payload, now()
                FROM known WHERE connected
                ORDER BY workspace_id, job_type, scope, n
                ON CONFLICT (workspace_id, job_type, scope) WHERE status IN ('pending', 'running') DO NOTHING
@@ -186,6 +193,7 @@ async fn insert(
         &scopes as &[&str],
         &priorities as &[&str],
         &max_attempts,
+        &payloads,
     )
     .fetch_all(conn)
     .await?;
@@ -218,8 +226,11 @@ async fn find_active(
         r#"SELECT j.id, sync_id, j.job_type, j.workspace_id, j.scope, status, priority, progress, attempts, max_attempts, takeovers,
                   last_error, created_at, started_at, completed_at, result, waiting_reason, run_at, revision
            FROM unnest($1::text[], $2::text[], $3::text[]) AS t (workspace_id, job_type, scope)
-           JOIN jobs j ON j.workspace_id = t.workspace_id AND j.job_type = t.job_type AND j.scope = t.scope
-                      AND j.status IN ('pending', 'running')"#,
+           CROSS JOIN LATERAL (
+               SELECT * FROM jobs
+               WHERE workspace_id = t.workspace_id AND job_type = t.job_type AND scope = t.scope
+                 AND status IN ('pending', 'running')
+               LIMIT 1) AS j"#,
         &scopes.iter().map(|s| s.0).collect::<Vec<_>>() as &[&str],
         &scopes.iter().map(|s| s.1).collect::<Vec<_>>() as &[&str],
         &scopes.iter().map(|s| s.2).collect::<Vec<_>>() as &[&str],

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::{ConnectorName, JobId, JobView, ObjectName, WorkspaceId};
+use protocol::{ConnectorName, JobId, JobView, ObjectName, SyncMode, SyncOptions, WorkspaceId};
 use serde::Deserialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -24,6 +24,8 @@ pub struct Lease {
     pub connector: ConnectorName,
     /// How long the lease lives after each renewal.
     pub duration: Duration,
+    /// Which credentials the run began with; a page of older ones is refused.
+    pub generation: i32,
 }
 
 /// How far one object is, and what has come of it.
@@ -45,6 +47,10 @@ pub struct CursorState {
     pub captured: u64,
     /// Pages committed so far.
     pub pages: u64,
+    /// What this job reads of the object, if it began.
+    pub mode: Option<SyncMode>,
+    /// Where an increment starts: set when a sync of the object last ended.
+    pub checkpoint: Option<Value>,
 }
 
 /// A job that is ours now.
@@ -56,9 +62,11 @@ pub struct Claimed {
     pub job: JobView,
     /// The vendor's id of the account, once known.
     pub account_id: Option<String>,
-    /// The credentials, opened; `None` if the connection is gone.
-    pub credentials: Option<Value>,
-    /// What this job committed before, if it ran before.
+    /// The credentials, opened; `None` if the connection is gone, an error if they were sealed with another key.
+    pub credentials: Result<Option<Value>, StoreError>,
+    /// What was asked for besides the connector.
+    pub options: SyncOptions,
+    /// Where each object is: what this job committed before, if it ran before, and the checkpoint of earlier jobs.
     pub cursors: Vec<CursorState>,
 }
 
@@ -86,6 +94,8 @@ pub enum Claim {
 struct Extras {
     account_id: Option<String>,
     credentials: Option<Vec<u8>>,
+    generation: Option<i32>,
+    payload: Value,
     cursors: Value,
 }
 
@@ -96,7 +106,7 @@ impl Store {
     /// crashed and forgot the claim, the lease would be void and every write under it refused.
     ///
     /// # Errors
-    /// If Postgres is not available, or the credentials cannot be opened.
+    /// If Postgres is not available.
     pub async fn claim(&self, job_id: JobId, holder: &str, lease: Duration) -> Result<Claim, StoreError> {
         let token = Uuid::new_v4();
         let row = sqlx::query!(
@@ -117,11 +127,16 @@ impl Store {
                )
                SELECT j.id, sync_id, job_type, j.workspace_id, scope, status, priority, progress, attempts, max_attempts, takeovers,
                       last_error, j.created_at, started_at, completed_at, result, waiting_reason, run_at, revision,
-                      c.account_id AS "account_id?", c.credentials AS "credentials?",
-                      (SELECT coalesce(jsonb_agg(jsonb_build_object('object', object, 'position', position, 'done', done, 'listed', listed,
-                                  'written', written, 'unchanged', unchanged, 'captured', captured, 'pages', pages)), '[]')
+                      c.account_id AS "account_id?", c.credentials AS "credentials?", c.generation AS "generation?",
+                      payload,
+                      (SELECT coalesce(jsonb_agg(jsonb_build_object('object', object, 'checkpoint', checkpoint, 'mode', NULL)
+                           || CASE WHEN k.job_id = j.id
+                              THEN jsonb_build_object('position', position, 'mode', mode, 'done', done, 'listed', listed, 'written', written,
+                                                      'unchanged', unchanged, 'captured', captured, 'pages', pages)
+                              ELSE '{"position": null, "done": false, "listed": 0, "written": 0, "unchanged": 0, "captured": 0, "pages": 0}'
+                              END), '[]')
                        FROM cursors k
-                       WHERE k.workspace_id = j.workspace_id AND k.connector = j.scope AND k.job_id = j.id) AS "cursors!"
+                       WHERE k.workspace_id = j.workspace_id AND k.connector = j.scope AND k.generation = c.generation) AS "cursors!"
                FROM claimed j
                LEFT JOIN connections c ON c.workspace_id = j.workspace_id AND c.connector = j.scope"#,
             job_id.0,
@@ -132,7 +147,13 @@ impl Store {
         .fetch_optional(&self.pool)
         .await?;
         let Some(r) = row else { return Ok(Claim::Refused(self.why_not_claimable(job_id).await?)) };
-        let extras = Extras { account_id: r.account_id, credentials: r.credentials, cursors: r.cursors };
+        let extras = Extras {
+            account_id: r.account_id,
+            credentials: r.credentials,
+            generation: r.generation,
+            payload: r.payload,
+            cursors: r.cursors,
+        };
         let job = JobRow {
             id: r.id,
             sync_id: r.sync_id,
@@ -165,22 +186,23 @@ impl Store {
         extras: Extras,
     ) -> Result<Claimed, StoreError> {
         let connector = job.connector_type.clone().ok_or_else(|| corrupt("a job without a scope"))?;
-        let credentials = extras
-            .credentials
-            .map(|sealed| self.key.open(&connections::owner(&job.workspace_id, connector.as_str()), &sealed))
-            .transpose()?
-            .map(|plain| serde_json::from_slice(&plain))
-            .transpose()
-            .map_err(corrupt)?;
+        // The claim is committed: without the key the job must still be ended or handed on by who holds it.
+        let open = |sealed: Vec<u8>| {
+            let plain = self.key.open(&connections::owner(&job.workspace_id, connector.as_str()), &sealed)?;
+            serde_json::from_slice(&plain).map_err(corrupt)
+        };
+        let credentials = extras.credentials.map(open).transpose();
         let lease = Lease {
             job_id: job.id,
             token,
             workspace_id: job.workspace_id.clone(),
             connector,
             duration: lease,
+            generation: extras.generation.unwrap_or(0),
         };
         let cursors = serde_json::from_value(extras.cursors).map_err(corrupt)?;
-        Ok(Claimed { lease, job, account_id: extras.account_id, credentials, cursors })
+        let options = serde_json::from_value(extras.payload).map_err(corrupt)?;
+        Ok(Claimed { lease, job, account_id: extras.account_id, credentials, options, cursors })
     }
 
     async fn why_not_claimable(&self, job_id: JobId) -> Result<NotClaimable, StoreError> {

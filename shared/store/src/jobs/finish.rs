@@ -37,14 +37,12 @@ pub struct Resting {
 }
 
 impl Store {
-    /// Ends the job for good. A completed job also clears the captured errors of earlier jobs: every record
-    /// that is still bad was captured anew.
+    /// Ends the job for good.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`], or if Postgres is not available.
     pub async fn end_job(&self, lease: &Lease, ending: &Ending) -> Result<JobView, StoreError> {
         let result = ending.result.as_ref().map(serde_json::to_value).transpose().map_err(corrupt)?;
-        let mut tx = self.pool.begin().await?;
         let row = sqlx::query_as!(
             JobRow,
             r#"UPDATE jobs SET
@@ -63,20 +61,9 @@ impl Store {
             result,
             ending.message
         )
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&self.pool)
         .await?
         .ok_or(StoreError::LeaseLost)?;
-        if ending.status == JobStatus::Completed {
-            sqlx::query!(
-                "DELETE FROM record_errors WHERE workspace_id = $1 AND connector = $2 AND job_id <> $3",
-                lease.workspace_id.as_str(),
-                lease.connector.as_str(),
-                lease.job_id.0
-            )
-            .execute(&mut *tx)
-            .await?;
-        }
-        tx.commit().await?;
         row.try_into()
     }
 

@@ -1,6 +1,6 @@
 //! Committing pages: rows, captured errors, cursors, progress and the lease, in one transaction.
 
-use protocol::{ObjectName, Progress, Record, Rejected, Table};
+use protocol::{ObjectName, Progress, Record, Rejected, SyncMode, Table};
 use serde_json::Value;
 use sqlx::PgConnection;
 
@@ -27,6 +27,10 @@ pub struct PageBatch {
     pub position: Option<Value>,
     /// Whether there is no page after them.
     pub done: bool,
+    /// Where the next increment starts, if they are the last.
+    pub checkpoint: Option<Value>,
+    /// Whether the object is read as a whole or by what changed.
+    pub mode: SyncMode,
 }
 
 /// What a commit did.
@@ -45,7 +49,7 @@ impl Store {
     /// Costs: begin, the fence, an upsert and a cursor for each batch, one more if records were rejected, commit.
     ///
     /// # Errors
-    /// [`StoreError::LeaseLost`]: nothing was written. If Postgres is not available, the outcome is unknown;
+    /// [`StoreError::LeaseLost`]: nothing was written; also if somebody gave new credentials meanwhile. If Postgres is not available, the outcome is unknown;
     /// the cursors tell.
     pub async fn commit_pages(
         &self,
@@ -61,6 +65,7 @@ impl Store {
             if !batch.rejected.is_empty() {
                 capture(&mut tx, lease, batch).await?;
             }
+            forgive(&mut tx, lease, batch).await?;
             advance(&mut tx, lease, batch, rows).await?;
             written.push(rows);
         }
@@ -75,11 +80,14 @@ async fn fence(conn: &mut PgConnection, lease: &Lease, progress: &Progress) -> R
     let row = sqlx::query!(
         r#"UPDATE jobs SET progress = $4, lease_expires_at = now() + make_interval(secs => $3), revision = revision + 1
            WHERE id = $1 AND lease_token = $2
+             AND EXISTS (SELECT FROM connections c
+                         WHERE c.workspace_id = jobs.workspace_id AND c.connector = jobs.scope AND c.generation = $5)
            RETURNING revision"#,
         lease.job_id.0,
         lease.token,
         lease.duration.as_secs_f64(),
-        serde_json::to_value(progress).map_err(corrupt)?
+        serde_json::to_value(progress).map_err(corrupt)?,
+        lease.generation
     )
     .fetch_optional(conn)
     .await?
@@ -112,6 +120,41 @@ async fn capture(conn: &mut PgConnection, lease: &Lease, batch: &PageBatch) -> R
     Ok(())
 }
 
+/// Removes captured errors that are history. After the last page of a full sync, whatever this job did not
+/// capture anew; in an increment, those of the records that now went in.
+async fn forgive(conn: &mut PgConnection, lease: &Lease, batch: &PageBatch) -> Result<(), StoreError> {
+    let (workspace, connector, object) =
+        (lease.workspace_id.as_str(), lease.connector.as_str(), batch.object.as_str());
+    match batch.mode {
+        SyncMode::Full if batch.done => {
+            sqlx::query!(
+                "DELETE FROM record_errors WHERE workspace_id = $1 AND connector = $2 AND object = $3 AND job_id <> $4",
+                workspace,
+                connector,
+                object,
+                lease.job_id.0
+            )
+            .execute(conn)
+            .await?;
+        }
+        SyncMode::Incremental if !batch.records.is_empty() => {
+            let mut ids: Vec<&str> = batch.records.iter().map(|record| record.external_id.as_str()).collect();
+            ids.retain(|id| !batch.rejected.iter().any(|rejected| rejected.external_id == *id));
+            sqlx::query!(
+                "DELETE FROM record_errors WHERE workspace_id = $1 AND connector = $2 AND object = $3 AND external_id = ANY ($4)",
+                workspace,
+                connector,
+                object,
+                &ids as &[&str]
+            )
+            .execute(conn)
+            .await?;
+        }
+        SyncMode::Full | SyncMode::Incremental => {}
+    }
+    Ok(())
+}
+
 /// Moves the cursor on. The first commit of another job starts its counts anew.
 async fn advance(
     conn: &mut PgConnection,
@@ -123,15 +166,19 @@ async fn advance(
     let captured = batch.rejected.len() as u64;
     let unchanged = batch.listed.saturating_sub(written + captured);
     sqlx::query!(
-        r#"INSERT INTO cursors AS k (workspace_id, connector, object, job_id, position, done, listed, written, unchanged, captured, pages)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        r#"INSERT INTO cursors AS k (workspace_id, connector, object, job_id, position, done, listed, written, unchanged, captured, pages, checkpoint,
+                                     mode, generation)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, CASE WHEN $6 THEN $12::jsonb END, $13, $14)
            ON CONFLICT (workspace_id, connector, object) DO UPDATE SET
                job_id = excluded.job_id, position = excluded.position, done = excluded.done, updated_at = now(),
-               listed = excluded.listed + CASE WHEN k.job_id = excluded.job_id THEN k.listed ELSE 0 END,
-               written = excluded.written + CASE WHEN k.job_id = excluded.job_id THEN k.written ELSE 0 END,
-               unchanged = excluded.unchanged + CASE WHEN k.job_id = excluded.job_id THEN k.unchanged ELSE 0 END,
-               captured = excluded.captured + CASE WHEN k.job_id = excluded.job_id THEN k.captured ELSE 0 END,
-               pages = excluded.pages + CASE WHEN k.job_id = excluded.job_id THEN k.pages ELSE 0 END"#,
+               mode = excluded.mode, generation = excluded.generation,
+               checkpoint = CASE WHEN excluded.done THEN excluded.checkpoint
+                                 WHEN k.generation = excluded.generation THEN k.checkpoint END,
+               listed = excluded.listed + CASE WHEN k.job_id = excluded.job_id AND k.generation = excluded.generation THEN k.listed ELSE 0 END,
+               written = excluded.written + CASE WHEN k.job_id = excluded.job_id AND k.generation = excluded.generation THEN k.written ELSE 0 END,
+               unchanged = excluded.unchanged + CASE WHEN k.job_id = excluded.job_id AND k.generation = excluded.generation THEN k.unchanged ELSE 0 END,
+               captured = excluded.captured + CASE WHEN k.job_id = excluded.job_id AND k.generation = excluded.generation THEN k.captured ELSE 0 END,
+               pages = excluded.pages + CASE WHEN k.job_id = excluded.job_id AND k.generation = excluded.generation THEN k.pages ELSE 0 END"#,
         lease.workspace_id.as_str(),
         lease.connector.as_str(),
         batch.object.as_str(),
@@ -142,7 +189,10 @@ async fn advance(
         number(written)?,
         number(unchanged)?,
         number(captured)?,
-        number(batch.pages)?
+        number(batch.pages)?,
+        batch.checkpoint,
+        batch.mode.as_str(),
+        lease.generation
     )
     .execute(conn)
     .await?;

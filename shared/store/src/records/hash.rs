@@ -13,6 +13,7 @@ pub(super) fn content_hash(record: &Record) -> i64 {
     let mut hash = Xxh3::with_seed(TRANSFORM_VERSION);
     hash.update(record.properties.as_bytes());
     for at in [record.source_created_at, record.source_updated_at, record.deleted_at] {
+        hash.update(&[u8::from(at.is_some())]);
         hash.update(&at.map_or(0, |at| at.unix_timestamp_nanos()).to_le_bytes());
     }
     hash.digest().cast_signed()

@@ -1,7 +1,7 @@
-use protocol::{JobStatus, Rejected};
+use protocol::{JobStatus, Rejected, SyncMode};
 use store::{Claimed, Ending, PageBatch};
 
-use crate::fixture::{World, deals, new_job, progress, rejected, workspace};
+use crate::fixture::{World, deal, deals, new_job, progress, rejected, workspace};
 
 fn page(rejected: Vec<Rejected>) -> PageBatch {
     PageBatch { listed: rejected.len() as u64, rejected, ..deals(vec![]) }
@@ -15,6 +15,11 @@ async fn captured(world: &World) -> Vec<String> {
 
 async fn commit(world: &World, claimed: &Claimed, rejected: Vec<Rejected>) {
     world.store.commit_pages(&claimed.lease, &[page(rejected)], &progress(1)).await.unwrap();
+}
+
+async fn commit_last(world: &World, claimed: &Claimed, rejected: Vec<Rejected>) {
+    let last = PageBatch { done: true, ..page(rejected) };
+    world.store.commit_pages(&claimed.lease, &[last], &progress(1)).await.unwrap();
 }
 
 async fn end(world: &World, claimed: &Claimed, status: JobStatus) {
@@ -49,28 +54,49 @@ async fn records_without_an_id_are_told_apart_by_their_content() {
 }
 
 #[tokio::test]
-async fn a_completed_job_clears_what_it_did_not_see_again() {
+async fn the_last_page_of_a_full_sync_clears_what_it_did_not_see_again() {
     let world = World::new().await;
     let first = world.running().await;
     commit(&world, &first, vec![rejected("1", "bad"), rejected("2", "bad")]).await;
+    commit_last(&world, &first, vec![rejected("3", "bad")]).await;
+    assert_eq!(captured(&world).await, ["1: bad", "2: bad", "3: bad"], "its own stay");
     end(&world, &first, JobStatus::Completed).await;
-    assert_eq!(captured(&world).await, ["1: bad", "2: bad"], "its own stay");
 
     let second = world.running().await;
     commit(&world, &second, vec![rejected("2", "still bad")]).await;
-    assert_eq!(captured(&world).await, ["1: bad", "2: still bad"], "nothing is cleared before the end");
-    end(&world, &second, JobStatus::Completed).await;
+    assert_eq!(captured(&world).await, ["1: bad", "2: still bad", "3: bad"], "nothing before the last page");
+    let companies = PageBatch { object: "companies".parse().unwrap(), done: true, ..page(vec![]) };
+    world.store.commit_pages(&second.lease, &[companies], &progress(1)).await.unwrap();
+    assert_eq!(captured(&world).await.len(), 3, "another object's last page is not ours");
+    commit_last(&world, &second, vec![]).await;
     assert_eq!(captured(&world).await, ["2: still bad"]);
 }
 
 #[tokio::test]
-async fn a_job_that_failed_or_was_cancelled_clears_nothing() {
+async fn an_increment_clears_only_the_records_that_went_in() {
     let world = World::new().await;
     let first = world.running().await;
-    commit(&world, &first, vec![rejected("1", "bad")]).await;
+    commit_last(&world, &first, ["1", "2", "3"].map(|id| rejected(id, "bad")).to_vec()).await;
     end(&world, &first, JobStatus::Completed).await;
-    for status in [JobStatus::Failed, JobStatus::Cancelled] {
+
+    let second = world.running().await;
+    let mut increment = deals(vec![deal("1", "10"), deal("2", "20"), deal("9", "90")]);
+    increment.rejected = vec![rejected("2", "bad again")];
+    let increment = PageBatch { mode: SyncMode::Incremental, done: true, ..increment };
+    world.store.commit_pages(&second.lease, &[increment], &progress(1)).await.unwrap();
+    end(&world, &second, JobStatus::Completed).await;
+    assert_eq!(captured(&world).await, ["2: bad again", "3: bad"]);
+}
+
+#[tokio::test]
+async fn a_job_that_did_not_get_to_the_last_page_clears_nothing() {
+    let world = World::new().await;
+    let first = world.running().await;
+    commit_last(&world, &first, vec![rejected("1", "bad")]).await;
+    end(&world, &first, JobStatus::Completed).await;
+    for status in [JobStatus::Failed, JobStatus::Cancelled, JobStatus::Completed] {
         let job = world.running().await;
+        commit(&world, &job, vec![]).await;
         end(&world, &job, status).await;
         assert_eq!(captured(&world).await, ["1: bad"], "{status}");
     }
@@ -85,7 +111,7 @@ async fn other_workspaces_and_connectors_keep_what_they_captured() {
         commit(&world, &claimed, vec![rejected(connector, "bad")]).await;
     }
     let job = world.running().await;
-    end(&world, &job, JobStatus::Completed).await;
+    commit_last(&world, &job, vec![]).await;
     assert_eq!(captured(&world).await, ["hubspot: bad", "monday: bad"]);
     let counts = world.store.record_counts(&workspace("acme")).await.unwrap();
     assert_eq!(counts.captured(&"deals".parse().unwrap()), 1);

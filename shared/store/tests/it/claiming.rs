@@ -1,10 +1,10 @@
-use protocol::{JobId, JobStatus};
+use protocol::{JobId, JobStatus, SyncMode, SyncOptions};
 use serde_json::json;
-use store::{Claim, NotClaimable};
+use store::{Claim, NewJob, NotClaimable};
 use time::OffsetDateTime;
 use tokio::task::JoinSet;
 
-use crate::fixture::{LEASE, World, changed, workspace};
+use crate::fixture::{LEASE, World, changed, new_job, workspace};
 
 #[tokio::test]
 async fn a_claim_starts_the_attempt_and_hands_out_the_lease() {
@@ -23,7 +23,7 @@ async fn a_claim_starts_the_attempt_and_hands_out_the_lease() {
     assert!(world.one::<bool>(lease).await);
     assert_eq!((claimed.job.status, claimed.job.attempts), (JobStatus::Running, 1));
     assert_eq!(claimed.job.revision, job.revision + 1);
-    assert_eq!(claimed.credentials, Some(json!({"token": "acme-hubspot"})));
+    assert_eq!(claimed.credentials.unwrap(), Some(json!({"token": "acme-hubspot"})));
     assert_eq!((claimed.account_id, claimed.cursors), (None, vec![]));
     assert_eq!(claimed.lease.connector.as_str(), "hubspot");
     assert_eq!(world.store.job(&workspace("acme"), job.id).await.unwrap(), Some(claimed.job));
@@ -130,9 +130,19 @@ async fn a_renewed_lease_ends_later_and_changes_nothing_that_clients_see() {
 }
 
 #[tokio::test]
+async fn a_claim_brings_what_was_asked_for() {
+    let world = World::new().await;
+    let options = SyncOptions { mode: Some(SyncMode::Incremental), objects: vec!["deals".parse().unwrap()] };
+    let jobs = [NewJob { options: options.clone(), ..new_job("acme", "hubspot") }, new_job("acme", "monday")];
+    world.store.accept(&jobs).await.unwrap();
+    assert_eq!(world.claimed(jobs[0].id).await.options, options);
+    assert_eq!(world.claimed(jobs[1].id).await.options, SyncOptions::default());
+}
+
+#[tokio::test]
 async fn a_job_whose_connection_is_gone_is_claimed_without_credentials() {
     let world = World::new().await;
     let job = world.accepted().await;
     world.run("DELETE FROM connections").await;
-    assert_eq!(world.claimed(job.id).await.credentials, None);
+    assert_eq!(world.claimed(job.id).await.credentials.unwrap(), None);
 }

@@ -9,6 +9,9 @@ use tokio::task::JoinSet;
 
 use crate::fixture::{World, new_job};
 
+/// Rounds of batches that want the same scopes in different orders.
+const ROUNDS: i64 = 10;
+
 /// Accepts `calls` batches of `size` jobs for one scope at once; all must answer the same job, one of them
 /// as created.
 async fn one_job_of(calls: usize, size: usize) {
@@ -44,7 +47,7 @@ async fn concurrent_batches_for_one_scope_make_one_job() {
 }
 
 /// Every scope of two workspaces, in random order, as jobs of a type that no round before had.
-fn shuffled(round: usize) -> Vec<NewJob> {
+fn shuffled(round: i64) -> Vec<NewJob> {
     let mut batch: Vec<NewJob> = (0..2 * crate::fixture::CONNECTORS.len() * 10)
         .map(|i| {
             let workspace = if i % 2 == 0 { "acme" } else { "globex" };
@@ -60,7 +63,7 @@ fn shuffled(round: usize) -> Vec<NewJob> {
 #[tokio::test]
 async fn overlapping_batches_in_any_order_do_not_deadlock() {
     let world = World::new().await;
-    for round in 0..20 {
+    for round in 0..ROUNDS {
         let mut requests = JoinSet::new();
         for _ in 0..8 {
             let (store, batch) = (world.store.clone(), shuffled(round));
@@ -71,13 +74,13 @@ async fn overlapping_batches_in_any_order_do_not_deadlock() {
             assert!(answers.iter().all(|answer| answer.job().is_some()));
         }
     }
-    assert_eq!(world.one::<i64>("SELECT count(*) FROM jobs").await, 20 * 60);
+    assert_eq!(world.one::<i64>("SELECT count(*) FROM jobs").await, 60 * ROUNDS);
 }
 
 #[tokio::test]
 async fn overlapping_syncs_in_any_order_do_not_deadlock() {
     let world = World::new().await;
-    for round in 0..20 {
+    for round in 0..ROUNDS {
         let mut requests = JoinSet::new();
         for _ in 0..8 {
             let (store, batch) = (world.store.clone(), shuffled(round));
@@ -87,7 +90,7 @@ async fn overlapping_syncs_in_any_order_do_not_deadlock() {
             assert_eq!(answers.unwrap_or_else(|error| panic!("round {round}: {error:?}")).len(), 60);
         }
     }
-    assert_eq!(world.one::<i64>("SELECT count(*) FROM syncs").await, 20 * 8 * 60);
+    assert_eq!(world.one::<i64>("SELECT count(*) FROM syncs").await, 8 * 60 * ROUNDS);
 }
 
 #[tokio::test]

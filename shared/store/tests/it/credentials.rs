@@ -1,7 +1,8 @@
+use protocol::JobStatus;
 use serde_json::json;
-use store::StoreError;
+use store::{Claim, Claimed, Ending, PageBatch, StoreError};
 
-use crate::fixture::{LEASE, World, store_at, workspace};
+use crate::fixture::{LEASE, World, deal, deals, progress, store_at, workspace};
 
 const SECRET: &str = "pat-na1-11111111-very-secret";
 
@@ -11,7 +12,7 @@ async fn credentials_come_back_as_they_were_stored_and_are_not_stored_in_plain()
     let credentials = json!({"token": SECRET, "nested": {"scopes": ["a", "b"]}});
     let (acme, hubspot) = (workspace("acme"), "hubspot".parse().unwrap());
     world.store.put_connection(&acme, &hubspot, &credentials).await.unwrap();
-    assert_eq!(world.running().await.credentials, Some(credentials));
+    assert_eq!(world.running().await.credentials.unwrap(), Some(credentials));
 
     let plain = format!(
         "SELECT bool_or(position('{SECRET}'::bytea IN credentials) > 0 OR position('token'::bytea IN credentials) > 0) FROM connections"
@@ -37,8 +38,12 @@ async fn credentials_do_not_open_with_another_key_or_in_another_row() {
     let world = World::new().await;
     let job = world.accepted().await;
     let other = store_at(&world.env.database_url, &"f".repeat(64));
-    let claim = other.claim(job.id, "worker-1", LEASE).await;
-    assert!(matches!(claim, Err(StoreError::Sealed)), "{claim:?}");
+    let sealed = |claim: Claim| match claim {
+        Claim::Claimed(claimed) => matches!(claimed.credentials, Err(StoreError::Sealed)),
+        Claim::Refused(_) => false,
+    };
+    // The job is ours all the same: who claimed it must be able to end it.
+    assert!(sealed(other.claim(job.id, "worker-1", LEASE).await.unwrap()));
 
     world.set(job.id, "status = 'pending', lease_token = NULL").await;
     world
@@ -47,20 +52,21 @@ async fn credentials_do_not_open_with_another_key_or_in_another_row() {
               WHERE c.workspace_id = 'acme' AND o.workspace_id = 'globex' AND c.connector = o.connector",
         )
         .await;
-    let claim = world.store.claim(job.id, "worker-1", LEASE).await;
-    assert!(matches!(claim, Err(StoreError::Sealed)), "{claim:?}");
+    assert!(sealed(world.store.claim(job.id, "worker-1", LEASE).await.unwrap()));
 }
 
 #[tokio::test]
 async fn rotated_credentials_keep_the_account_and_new_ones_forget_it() {
     let world = World::new().await;
     let (acme, hubspot) = (workspace("acme"), "hubspot".parse().unwrap());
-    world.store.set_account(&acme, &hubspot, "account-1").await.unwrap();
-    world.store.set_account(&acme, &hubspot, "account-2").await.unwrap();
-    world.store.rotate_credentials(&acme, &hubspot, &json!({"token": "rotated"})).await.unwrap();
+    let first = world.running().await;
+    world.store.set_account(&first.lease, "account-1").await.unwrap();
+    world.store.set_account(&first.lease, "account-2").await.unwrap();
+    world.store.rotate_credentials(&first.lease, &json!({"token": "rotated"})).await.unwrap();
+    end(&world, &first).await;
     let claimed = world.running().await;
     assert_eq!(claimed.account_id.as_deref(), Some("account-1"), "the first that was seen");
-    assert_eq!(claimed.credentials, Some(json!({"token": "rotated"})));
+    assert_eq!(claimed.credentials.unwrap(), Some(json!({"token": "rotated"})));
 
     let before = world.store.connections(&acme).await.unwrap().remove(0);
     let (stored, new) = world.store.put_connection(&acme, &hubspot, &json!({})).await.unwrap();
@@ -70,28 +76,46 @@ async fn rotated_credentials_keep_the_account_and_new_ones_forget_it() {
 }
 
 #[tokio::test]
-async fn connections_are_listed_by_name_and_only_those_of_the_workspace() {
+async fn a_run_that_began_with_older_credentials_writes_nothing_more() {
     let world = World::new().await;
-    let solo = workspace("solo");
-    assert!(world.store.put_workspace(&solo, "Solo").await.unwrap());
-    assert!(!world.store.put_workspace(&solo, "Renamed").await.unwrap());
-    let (_, new) = world.store.put_connection(&solo, &"hubspot".parse().unwrap(), &json!({})).await.unwrap();
-    assert!(new);
-    let names = async |of: &str| {
-        let all = world.store.connections(&workspace(of)).await.unwrap();
-        all.iter().map(|connection| connection.connector.to_string()).collect::<Vec<_>>()
-    };
-    assert_eq!(names("solo").await, ["hubspot"]);
-    assert_eq!(names("acme").await, ["hubspot", "monday", "salesforce"]);
-    assert_eq!(names("nowhere").await, Vec::<String>::new());
+    let (acme, hubspot) = (workspace("acme"), "hubspot".parse().unwrap());
+    let old = world.running().await;
+    world.store.put_connection(&acme, &hubspot, &json!({"token": "another account's"})).await.unwrap();
+    let last =
+        PageBatch { done: true, checkpoint: Some(json!("old account")), ..deals(vec![deal("1", "10")]) };
+    let committed = world.store.commit_pages(&old.lease, &[last], &progress(1)).await;
+    assert!(matches!(committed, Err(StoreError::LeaseLost)), "{committed:?}");
+    let rotated = world.store.rotate_credentials(&old.lease, &json!({"token": "stale"})).await;
+    assert!(matches!(rotated, Err(StoreError::LeaseLost)), "{rotated:?}");
+    world.store.set_account(&old.lease, "old account").await.unwrap();
+    end(&world, &old).await;
+    let new = world.running().await;
+    assert_eq!((new.account_id, new.cursors.len()), (None, 0));
+    assert_eq!(new.credentials.unwrap(), Some(json!({"token": "another account's"})));
+    assert_eq!(world.one::<i64>("SELECT count(*) FROM deals").await, 0);
 }
 
 #[tokio::test]
-async fn a_connection_of_an_unknown_workspace_is_refused() {
+async fn new_credentials_forget_positions_and_where_increments_start_and_rotated_ones_do_not() {
     let world = World::new().await;
-    let nowhere = workspace("nowhere");
-    let put = world.store.put_connection(&nowhere, &"hubspot".parse().unwrap(), &json!({})).await;
-    assert!(matches!(put, Err(StoreError::UnknownWorkspace)), "{put:?}");
-    assert!(!world.store.workspace_exists(&nowhere).await.unwrap());
-    assert!(world.store.workspace_exists(&workspace("acme")).await.unwrap());
+    let (acme, hubspot) = (workspace("acme"), "hubspot".parse().unwrap());
+    let first = world.running().await;
+    let last = PageBatch { done: true, checkpoint: Some(json!(7)), ..deals(vec![deal("1", "10")]) };
+    world.store.commit_pages(&first.lease, &[last], &progress(1)).await.unwrap();
+    world.store.rotate_credentials(&first.lease, &json!({})).await.unwrap();
+    end(&world, &first).await;
+    let second = world.running().await;
+    assert_eq!(second.cursors[0].checkpoint, Some(json!(7)));
+    end(&world, &second).await;
+    world.store.put_connection(&acme, &hubspot, &json!({})).await.unwrap();
+    let third = world.running().await;
+    assert_eq!(third.cursors, [], "the next sync is a full one");
+    let first_page = deals(vec![deal("1", "10")]);
+    world.store.commit_pages(&third.lease, &[first_page], &progress(1)).await.unwrap();
+    assert_eq!(world.one::<i64>("SELECT count(checkpoint) FROM cursors").await, 0, "and the old one is gone");
+}
+
+async fn end(world: &World, claimed: &Claimed) {
+    let ending = Ending { status: JobStatus::Failed, error: None, result: None, message: "Over".to_owned() };
+    world.store.end_job(&claimed.lease, &ending).await.unwrap();
 }

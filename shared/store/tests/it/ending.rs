@@ -1,4 +1,4 @@
-use protocol::{JobStatus, ObjectResult, SyncError, SyncResult};
+use protocol::{JobStatus, ObjectResult, ObjectStatus, SyncError, SyncMode, SyncOutcome, SyncResult};
 use serde_json::json;
 use store::Ending;
 
@@ -15,9 +15,17 @@ fn result() -> SyncResult {
         unchanged: 1,
         captured: 1,
         pages: 1,
+        mode: SyncMode::Full,
+        status: ObjectStatus::Completed,
+        error: None,
     };
     let error = SyncError { object, external_id: "9".to_owned(), reason: "bad".to_owned() };
-    SyncResult { results: vec![counts], total_records: 2, errors: vec![error] }
+    SyncResult {
+        outcome: SyncOutcome::Complete,
+        results: vec![counts],
+        total_records: 2,
+        errors: vec![error],
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use devstack::testing::TestEnv;
 use protocol::{
-    DealFields, Fields, JobId, JobView, Priority, Progress, Record, Rejected, Table, WorkspaceId,
+    DealFields, Fields, JobId, JobView, Priority, Progress, Record, Rejected, SyncMode, SyncOptions, Table,
+    WorkspaceId,
 };
 use serde_json::{Map, Value, json};
 use sqlx::{AssertSqlSafe, PgPool};
@@ -67,6 +68,12 @@ impl World {
             Claim::Claimed(claimed) => *claimed,
             Claim::Refused(why) => panic!("not claimed: {why:?}"),
         }
+    }
+
+    /// Takes the job over from whoever has it.
+    pub async fn claim_again(&self, claimed: &Claimed) -> Claimed {
+        self.expire_lease(claimed.job.id).await;
+        self.claimed(claimed.job.id).await
     }
 
     pub async fn refused(&self, id: JobId) -> NotClaimable {
@@ -134,6 +141,7 @@ pub(crate) fn new_job(workspace: &str, connector: &str) -> NewJob {
         scope: connector.parse().unwrap(),
         priority: Priority::Normal,
         max_attempts: 3,
+        options: SyncOptions::default(),
     }
 }
 
@@ -175,6 +183,8 @@ pub(crate) fn deals(records: Vec<Record>) -> PageBatch {
         pages: 1,
         position: Some(json!({"after": "100"})),
         done: false,
+        checkpoint: None,
+        mode: SyncMode::Full,
     }
 }
 

@@ -1,7 +1,6 @@
 use std::time::{Duration, Instant};
 
 use devstack::proxy::TcpProxy;
-use protocol::JobId;
 use store::{PoolOptions, SecretKey, Store, StoreError};
 
 use crate::fixture::{KEY, LEASE, World, deal, deals, new_job, progress, workspace};
@@ -41,7 +40,7 @@ async fn while_postgres_is_cut_off_everything_is_unavailable_and_soon_told() {
     let world = World::new().await;
     let claimed = world.running().await;
     let proxy = TcpProxy::in_front_of(&world.env.database_url).await.unwrap();
-    let store = through(&proxy, &world, Duration::from_millis(500));
+    let store = through(&proxy, &world, Duration::from_secs(2));
     fill(&store).await;
     proxy.cut().await;
 
@@ -50,11 +49,19 @@ async fn while_postgres_is_cut_off_everything_is_unavailable_and_soon_told() {
     for _ in 0..CONNECTIONS {
         unavailable(store.commit_pages(&claimed.lease, std::slice::from_ref(&page), &progress(1)).await);
     }
-    unavailable(store.accept(&[new_job("acme", "monday")]).await);
-    unavailable(store.claim(JobId::new(), "worker-1", LEASE).await);
-    unavailable(store.job(&workspace("acme"), claimed.job.id).await);
-    unavailable(store.migrate().await);
-    unavailable(store.ping().await);
+    let (acme, job) = (workspace("acme"), [new_job("acme", "monday")]);
+    let (accept, claim, read, migrate, ping) = tokio::join!(
+        store.accept(&job),
+        store.claim(claimed.job.id, "worker-1", LEASE),
+        store.job(&acme, claimed.job.id),
+        Box::pin(store.migrate()),
+        store.ping(),
+    );
+    unavailable(accept);
+    unavailable(claim);
+    unavailable(read);
+    unavailable(migrate);
+    unavailable(ping);
     assert!(asked.elapsed() < Duration::from_secs(8), "{:?}", asked.elapsed());
     assert_eq!(world.one::<i64>("SELECT count(*) FROM deals").await, 0);
 }
@@ -86,7 +93,7 @@ async fn a_store_can_be_made_before_postgres_is_there() {
     let world = World::new().await;
     let proxy = TcpProxy::in_front_of(&world.env.database_url).await.unwrap();
     proxy.cut().await;
-    let store = through(&proxy, &world, Duration::from_millis(500));
+    let store = through(&proxy, &world, Duration::from_secs(2));
     unavailable(store.ping().await);
     proxy.restore().await.unwrap();
     store.ping().await.unwrap();

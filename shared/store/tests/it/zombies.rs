@@ -69,11 +69,12 @@ async fn a_zombie_worker_cannot_renew_rest_or_end() {
 }
 
 #[tokio::test]
-async fn a_zombie_that_ends_its_job_clears_no_captured_records() {
+async fn the_last_page_of_a_zombie_clears_no_captured_records() {
     let world = World::new().await;
     world.run("INSERT INTO record_errors VALUES ('acme', 'hubspot', 'deals', '1', gen_random_uuid(), 'bad', '')").await;
     let (zombie, _owner) = zombie(&world).await;
-    world.store.end_job(&zombie, &ending()).await.unwrap_err();
+    let last = store::PageBatch { done: true, ..deals(vec![]) };
+    world.store.commit_pages(&zombie, &[last], &progress(1)).await.unwrap_err();
     assert_eq!(world.one::<i64>("SELECT count(*) FROM record_errors").await, 1);
 }
 

@@ -5,8 +5,11 @@
 
 use super::Kind::{Bool, DateTime, LongText, MultiSelect, Number, Phone, Select, Text};
 use super::Row;
-use super::property::{self, Property, property, push_bool, push_money, push_number, push_several, sparse};
-use super::words::{self, push_note, push_owner, push_phone};
+use super::property::{
+    self, Property, property, push_bool, push_money, push_number, push_revision, push_several, sparse,
+    sparse_until_edited,
+};
+use super::words::{self, phone, push_note, push_owner};
 
 const PRODUCT_LINES: &[&str] = &["hardware", "software", "services", "training & docs"];
 
@@ -20,18 +23,21 @@ pub(super) const PROPERTIES: &[Property] = &[
     }),
     property("createdate", "Create Date", DateTime, createdate).by_default(),
     property("credit_limit", "Credit limit", Number, |r, o| {
-        sparse(r, o, 22, (50, 4), |o| {
-            if r.percent(23, 5) { o.push_str("N/A") } else { push_money(r, o, 24, 250_000) }
+        sparse_until_edited(r, o, 22, (50, 4), |o| {
+            if r.percent(23, 5) { o.push_str("N/A") } else { push_money(r, o, r.revised(24), 250_000) }
         })
     })
     .custom(),
     property("description", "Description", LongText, |r, o| {
-        let rare = if r.revision > 0 || r.index % 997 == 601 { (0, 0) } else { (40, 5) };
-        sparse(r, o, 25, rare, |o| push_note(r, o, 26))
+        let rare = if r.index % 997 == 601 { (0, 0) } else { (40, 5) };
+        sparse_until_edited(r, o, 25, rare, |o| push_note(r, o, 26))
     }),
     property("domain", "Company Domain Name", Text, |r, o| sparse(r, o, 27, (8, 2), |o| push_domain(r, o)))
         .by_default(),
     property("hs_lastmodifieddate", "Last Modified Date", DateTime, property::modified).by_default(),
+    property("hs_merged_object_ids", "Merged record IDs", MultiSelect, |r, o| {
+        property::merged_ids(r, o, |_| false)
+    }),
     property("hs_object_id", "Record ID", Number, property::object_id).by_default(),
     property("hs_parent_company_id", "Parent Company ID", Number, |r, o| {
         sparse(r, o, 28, (92, 0), |o| push_number(o, 61_000_000 + r.below(29, 600_000)))
@@ -52,19 +58,20 @@ pub(super) const PROPERTIES: &[Property] = &[
     })
     .options(words::LIFECYCLE_STAGES),
     property("name", "Company name", Text, |r, o| {
-        sparse(r, o, 38, (1, 1), |o| {
+        sparse_until_edited(r, o, 38, (1, 1), |o| {
             o.push_str(r.pick(10, words::COMPANY_STEMS).0);
             o.push(' ');
             push_number(o, r.index);
             o.push(' ');
             o.push_str(r.pick(11, words::COMPANY_ENDINGS));
+            push_revision(r, o);
         })
     })
     .by_default(),
     property("numberofemployees", "Number of Employees", Number, |r, o| {
         sparse(r, o, 39, (30, 3), |o| push_number(o, r.below(40, 20_000)))
     }),
-    property("phone", "Phone Number", Phone, |r, o| sparse(r, o, 41, (25, 3), |o| push_phone(r, o, 42))),
+    property("phone", "Phone Number", Phone, |r, o| phone(r, o, 41, (25, 3))),
     property("product_lines", "Product lines", MultiSelect, |r, o| {
         sparse(r, o, 44, (35, 5), |o| push_several(r, o, 45, PRODUCT_LINES))
     })

@@ -7,9 +7,10 @@
 
 use super::Kind::{Bool, Date, DateTime, LongText, MultiSelect, Number, Phone, Select, Text};
 use super::property::{
-    self, Property, property, push_bool, push_day, push_money, push_number, push_several, sparse,
+    self, Property, property, push_bool, push_day, push_money, push_number, push_revision, push_several,
+    sparse, sparse_until_edited,
 };
-use super::words::{self, push_note, push_owner, push_phone};
+use super::words::{self, phone, push_note, push_owner};
 use super::{Row, dates};
 
 const LEAD_STATUSES: &[&str] = &["NEW", "OPEN", "IN_PROGRESS", "UNQUALIFIED", "BAD_TIMING"];
@@ -62,7 +63,9 @@ pub(super) const PROPERTIES: &[Property] = &[
     })
     .options(LEAD_STATUSES),
     property("hs_merged_object_ids", "Merged record IDs", MultiSelect, |r, o| {
-        sparse(r, o, 38, (98, 0), |o| push_number(o, 3_000_000 + r.below(39, 999_999)))
+        property::merged_ids(r, o, |o| {
+            sparse(r, o, 38, (98, 0), |o| push_number(o, 3_000_000 + r.below(39, 999_999)))
+        })
     }),
     property("hs_object_id", "Record ID", Number, property::object_id).by_default(),
     property("hubspot_owner_id", "Contact owner", Select, |r, o| {
@@ -71,7 +74,10 @@ pub(super) const PROPERTIES: &[Property] = &[
     property("jobtitle", "Job Title", Text, jobtitle),
     property("lastmodifieddate", "Last Modified Date", DateTime, property::modified).by_default(),
     property("lastname", "Last Name", Text, |r, o| {
-        sparse(r, o, 42, (4, 1), |o| o.push_str(r.pick(11, words::LAST_NAMES).0))
+        sparse_until_edited(r, o, 42, (4, 1), |o| {
+            o.push_str(r.pick(11, words::LAST_NAMES).0);
+            push_revision(r, o);
+        })
     })
     .by_default(),
     property("lifecyclestage", "Lifecycle Stage", Select, |r, o| {
@@ -79,24 +85,22 @@ pub(super) const PROPERTIES: &[Property] = &[
     })
     .options(words::LIFECYCLE_STAGES),
     property("loyalty_points", "Loyalty points", Number, |r, o| {
-        sparse(r, o, 45, (50, 3), |o| {
-            if r.percent(46, 4) { o.push_str("N/A") } else { push_money(r, o, 47, 5_000) }
+        sparse_until_edited(r, o, 45, (50, 3), |o| {
+            if r.percent(46, 4) { o.push_str("N/A") } else { push_money(r, o, r.revised(47), 5_000) }
         })
     })
     .custom(),
-    property("mobilephone", "Mobile Phone Number", Phone, |r, o| {
-        sparse(r, o, 48, (60, 2), |o| push_phone(r, o, 49))
-    }),
+    property("mobilephone", "Mobile Phone Number", Phone, |r, o| phone(r, o, 48, (60, 2))),
     property("newsletter_opt_in", "Newsletter", Bool, |r, o| {
         sparse(r, o, 51, (20, 5), |o| push_bool(o, r.percent(52, 50)))
     })
     .custom(),
     property("notes_on_customer", "Notes", LongText, |r, o| {
-        let rare = if r.revision > 0 || r.index % 997 == 601 { (0, 0) } else { (45, 5) };
-        sparse(r, o, 53, rare, |o| push_note(r, o, 54))
+        let rare = if r.index % 997 == 601 { (0, 0) } else { (45, 5) };
+        sparse_until_edited(r, o, 53, rare, |o| push_note(r, o, 54))
     })
     .custom(),
-    property("phone", "Phone Number", Phone, |r, o| sparse(r, o, 55, (30, 4), |o| push_phone(r, o, 56))),
+    property("phone", "Phone Number", Phone, |r, o| phone(r, o, 55, (30, 4))),
     property("state", "State/Region", Text, |r, o| {
         sparse(r, o, 24, (30, 2), |o| o.push_str(r.pick(25, words::PLACES).1))
     }),

@@ -93,6 +93,39 @@ pub(super) fn sparse(
     true
 }
 
+/// Like [`sparse`], but an edited record always has a value: an edit must show.
+pub(super) fn sparse_until_edited(
+    row: &Row,
+    out: &mut String,
+    salt: u64,
+    rare: (u64, u64),
+    write: impl FnOnce(&mut String),
+) -> bool {
+    sparse(row, out, salt, if row.revision > 0 { (0, 0) } else { rare }, write)
+}
+
+/// ` (rev 2)` after the second edit, nothing before the first.
+pub(super) fn push_revision(row: &Row, out: &mut String) {
+    if row.revision > 0 {
+        out.push_str(" (rev ");
+        push_number(out, u64::from(row.revision));
+        out.push(')');
+    }
+}
+
+/// What was merged into this record: for some what the import says, then what happened in the lab.
+pub(super) fn merged_ids(row: &Row, out: &mut String, imported: impl FnOnce(&mut String) -> bool) -> bool {
+    let mut any = imported(out);
+    for id in row.merged_ids.as_deref().unwrap_or_default() {
+        if any {
+            out.push(';');
+        }
+        push_number(out, *id);
+        any = true;
+    }
+    any
+}
+
 /// Some of the options joined with `;`, sometimes with a leading one, as old imports leave it.
 pub(super) fn push_several(row: &Row, out: &mut String, salt: u64, options: &[&str]) {
     let chosen = row.draw(salt);

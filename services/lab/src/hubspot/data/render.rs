@@ -1,6 +1,6 @@
 use super::dates::push_datetime;
 use super::property::push_number;
-use super::{Property, Row};
+use super::{Property, Row, Standing};
 
 /// A record as the list and search endpoints show it. `scratch` is reused from record to record.
 pub(crate) fn push_record(
@@ -33,9 +33,9 @@ pub(crate) fn push_record(
     push_datetime(out, row.created_ms);
     out.push_str("\",\"updatedAt\":\"");
     push_datetime(out, row.modified_ms);
-    if let Some(archived_ms) = row.archived_ms {
+    if let Standing::Archived { at_ms } = row.standing {
         out.push_str("\",\"archived\":true,\"archivedAt\":\"");
-        push_datetime(out, archived_ms);
+        push_datetime(out, at_ms);
         out.push_str("\",\"url\":\"https://app-eu1.hubspot.com/contacts/");
     } else {
         out.push_str("\",\"archived\":false,\"url\":\"https://app-eu1.hubspot.com/contacts/");

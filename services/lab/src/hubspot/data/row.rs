@@ -1,15 +1,19 @@
-use super::{Object, companies, contacts, dates, deals, ids};
+use std::sync::Arc;
+
+use super::{Object, Standing, companies, contacts, dates, deals, ids};
 
 /// One record before rendering: what its properties are computed from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) object: Object,
     pub(crate) index: u64,
     pub(crate) id: u64,
     pub(crate) created_ms: i64,
     pub(crate) modified_ms: i64,
-    pub(crate) archived_ms: Option<i64>,
-    pub(crate) revision: u64,
+    pub(crate) standing: Standing,
+    pub(crate) revision: u32,
+    pub(crate) relinked: u32,
+    pub(crate) merged_ids: Option<Arc<[u64]>>,
     hash: u64,
 }
 
@@ -26,8 +30,10 @@ impl Row {
             id: ids::id_of(seed, object, index),
             created_ms: 0,
             modified_ms: 0,
-            archived_ms: None,
+            standing: Standing::Live,
             revision: 0,
+            relinked: 0,
+            merged_ids: None,
             hash,
         };
         row.created_ms = row.moment(1, OLDEST_MS, NEWEST_MS - 30 * dates::DAY_MS);
@@ -57,6 +63,11 @@ impl Row {
         let span = u64::try_from(to_ms - from_ms).unwrap_or(1);
         let at = from_ms + i64::try_from(self.below(salt, span)).unwrap_or(0);
         if self.below(salt + 500, 8) == 0 && at - at % 1_000 > from_ms { at - at % 1_000 } else { at }
+    }
+
+    /// A salt that differs from edit to edit, for what an edit gives a new value.
+    pub(super) fn revised(&self, salt: u64) -> u64 {
+        salt + u64::from(self.revision) * 1_000
     }
 
     /// Whether this record breaks a rule that no client can mend: see the rule of each object.

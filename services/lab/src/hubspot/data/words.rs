@@ -1,6 +1,7 @@
 //! What records are made of. Each name comes with the ASCII form that goes into addresses.
 
 use super::Row;
+use super::property::{push_number, push_revision, sparse_until_edited};
 
 pub(super) const FIRST_NAMES: &[(&str, &str)] = &[
     ("Anna", "anna"),
@@ -149,6 +150,15 @@ const NOTES: &[&str] = &[
     "   padded   ",
 ];
 
+/// A phone number. Of the edits every fourth clears it, the others change it.
+pub(super) fn phone(row: &Row, out: &mut String, salt: u64, rare: (u64, u64)) -> bool {
+    sparse_until_edited(row, out, salt, rare, |out| {
+        if row.revision % 4 != 3 {
+            push_phone(row, out, row.revised(salt + 1));
+        }
+    })
+}
+
 /// A note; one in 997 is very long (about 40,000 characters).
 pub(super) fn push_note(row: &Row, out: &mut String, salt: u64) {
     let note = row.pick(salt, NOTES);
@@ -156,19 +166,15 @@ pub(super) fn push_note(row: &Row, out: &mut String, salt: u64) {
     for _ in 0..times {
         out.push_str(note);
     }
-    if row.revision > 0 {
-        out.push_str(" (rev ");
-        super::property::push_number(out, row.revision);
-        out.push(')');
-    }
+    push_revision(row, out);
 }
 
 pub(super) fn push_phone(row: &Row, out: &mut String, salt: u64) {
     const PREFIXES: &[&str] = &["+49 30 ", "+1 (617) ", "0041-44-", "+81 3 ", "tel. 030/"];
     out.push_str(row.pick(salt, PREFIXES));
-    super::property::push_number(out, 1_000_000 + row.below(salt + 1, 8_999_999));
+    push_number(out, 1_000_000 + row.below(salt + 1, 8_999_999));
 }
 
 pub(super) fn push_owner(row: &Row, out: &mut String, salt: u64) {
-    super::property::push_number(out, row.pick(salt, OWNERS).0);
+    push_number(out, row.pick(salt, OWNERS).0);
 }
