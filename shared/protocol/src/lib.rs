@@ -7,12 +7,10 @@ mod problem;
 mod record;
 mod subject;
 mod ticket;
+mod words;
 
 pub use ids::{ConnectorName, InvalidName, JobId, NAME_LEN_MAX, ObjectName, WorkspaceId};
-pub use job::{
-    JobStatus, JobView, ObjectResult, ObjectStatus, Priority, Progress, SyncError, SyncMode, SyncOptions,
-    SyncOutcome, SyncResult, UnknownVariant, WaitingReason,
-};
+pub use job::{JobView, ObjectResult, Progress, SyncError, SyncOptions, SyncResult};
 pub use problem::{Problem, ProblemKind};
 pub use record::{AccountFields, ContactFields, DealFields, Fields, Record, Rejected, Table};
 pub use subject::{
@@ -20,3 +18,4 @@ pub use subject::{
     progress_key, progress_subject,
 };
 pub use ticket::{TICKET_VERSION, Ticket};
+pub use words::{JobStatus, ObjectStatus, Priority, SyncMode, SyncOutcome, UnknownVariant, WaitingReason};
