@@ -2,11 +2,13 @@
 
 use std::process::Command;
 
+use devstack::NatsUser;
+use devstack::proxy::TcpProxy;
 use devstack::testing::TestEnv;
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use crate::up::Up;
+use crate::up::{SMALL, Up};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_posts_for_one_scope_make_one_job_that_runs_once() {
@@ -20,6 +22,27 @@ async fn a_thousand_posts_for_one_scope_make_one_job_that_runs_once() {
     assert_eq!(job["attempts"], 1);
     let list: Value = up.http.get(up.url("/sync/jobs")).send().await.unwrap().json().await.unwrap();
     assert_eq!(list["jobs"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_while_nats_is_down_is_accepted_and_runs_when_nats_is_back() {
+    let (env, dir) = (TestEnv::new().await, tempfile::tempdir().unwrap());
+    let url = env.nats_url(NatsUser::Admin);
+    let proxy = TcpProxy::in_front_of(&url).await.unwrap();
+    let mut command = Up::command(dir.path());
+    command
+        .args(["--lab"])
+        .args(SMALL)
+        .env("DATABASE_URL", &env.database_url)
+        .env("SYNCLINE_NATS_URL", proxy.url(&url));
+    let up = Up::spawn(command).await;
+    proxy.cut().await;
+    let accepted = up.post().await;
+    let id = accepted["jobId"].as_str().unwrap();
+    assert_eq!(up.job(id).await["status"], "queued");
+    assert_eq!(up.post().await["jobId"], id, "also then: one job for one scope");
+    proxy.restore().await.unwrap();
+    assert_eq!(up.completed(id).await["attempts"], 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
