@@ -49,8 +49,8 @@ impl Store {
     /// Costs: begin, the fence, an upsert and a cursor for each batch, one more if records were rejected, commit.
     ///
     /// # Errors
-    /// [`StoreError::LeaseLost`]: nothing was written; also if somebody gave new credentials meanwhile. If Postgres is not available, the outcome is unknown;
-    /// the cursors tell.
+    /// [`StoreError::LeaseLost`]: nothing was written; also if somebody gave new credentials meanwhile. If Postgres is
+    /// not available, the outcome is unknown; the cursors tell.
     pub async fn commit_pages(
         &self,
         lease: &Lease,
