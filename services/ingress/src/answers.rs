@@ -87,7 +87,7 @@ impl SyncAccepted {
     }
 
     /// For several connectors: each job with whether it was active already.
-    pub(crate) fn several(workspace_id: &WorkspaceId, sync_id: JobId, jobs: &[(&JobView, bool)]) -> Self {
+    pub(crate) fn several(workspace_id: &WorkspaceId, sync_id: JobId, jobs: &[(JobView, bool)]) -> Self {
         let deduplicated = jobs.iter().all(|(_, deduplicated)| *deduplicated);
         // All of one sync, and nothing is new: it is that sync that was asked for again.
         let first = jobs.first().map_or(sync_id, |(job, _)| job.sync_id);

@@ -2,7 +2,9 @@
 
 mod acceptor;
 mod answers;
+mod approve;
 mod build;
+mod request;
 mod routes;
 
 pub use acceptor::{Acceptor, Limits};

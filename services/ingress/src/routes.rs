@@ -4,32 +4,30 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::header::{LOCATION, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use connectors::{ConnectorSpec, Registry};
 use protocol::{
-    ConnectorName, JOB_TYPE_SYNC, JobId, JobView, ObjectName, Priority, Problem, ProblemKind, SyncOptions,
-    WorkspaceId,
+    ConnectorName, JobView, ObjectName, Priority, Problem, ProblemKind, SyncOptions, WorkspaceId,
 };
 use runtime::{ApiError, Json, PathParams};
 use serde_json::Value;
-use store::{Accepted, NewJob, Store, StoreError, StoredConnection};
+use store::{Store, StoreError, StoredConnection};
 use utoipa::OpenApi;
 
-use crate::acceptor::{Acceptor, NotAccepted};
+use crate::acceptor::Acceptor;
 use crate::answers::{
     ConnectionAnswer, ConnectionRequest, ConnectionsAnswer, ConnectorJob, SyncAccepted, SyncRequest,
     WorkspaceAnswer, WorkspaceRequest,
 };
+use crate::approve;
+use crate::request::{Request, accepted_answer};
 
 /// The longest name of a workspace, in characters.
 const WORKSPACE_NAME_MAX: usize = 200;
 /// The longest credential field, in bytes: service account keys have about 2,300.
 const CREDENTIAL_MAX: usize = 16 * 1024;
-/// After how many seconds a first poll makes sense.
-const POLL_AFTER_S: &str = "1";
 
 /// What the routes need.
 #[derive(Debug, Clone)]
@@ -44,7 +42,7 @@ pub struct Ingress {
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(post_sync, put_workspace, put_connection, get_connections),
+    paths(post_sync, approve::approve, put_workspace, put_connection, get_connections),
     components(schemas(Problem, ConnectorJob, JobView, Priority))
 )]
 struct Api;
@@ -61,10 +59,11 @@ pub fn router(ingress: Ingress) -> Router {
         .route("/api/workspaces/{workspace_id}/connections", get(get_connections))
         .route("/api/workspaces/{workspace_id}/connections/{connector_type}", put(put_connection))
         .route("/api/workspaces/{workspace_id}/sync", post(post_sync))
+        .route("/api/workspaces/{workspace_id}/sync/jobs/{job_id}/approve", post(approve::approve))
         .with_state(Arc::new(ingress))
 }
 
-type Shared = State<Arc<Ingress>>;
+pub(crate) type Shared = State<Arc<Ingress>>;
 
 /// Ask for a sync
 ///
@@ -89,39 +88,22 @@ async fn post_sync(
         Some(name) => vec![known_connector(name)?],
         None => connected(&ingress, &workspace_id).await?,
     };
-    let options = SyncOptions { mode: request.mode, objects: known_objects(request.objects, &connectors)? };
-    let sync_id = JobId::new();
-    let job = |scope: ConnectorName, id: JobId| -> Result<NewJob, ApiError> {
-        Ok(NewJob {
-            id,
-            sync_id,
-            workspace_id: workspace_id.clone(),
-            job_type: JOB_TYPE_SYNC.parse().map_err(ApiError::internal)?,
-            scope,
-            priority,
-            max_attempts: ingress.max_attempts,
-            options: options.clone(),
-        })
+    let options = SyncOptions {
+        mode: request.mode,
+        objects: known_objects(request.objects, &connectors)?,
+        ..SyncOptions::default()
     };
-    let answer = if let [connector] = connectors.as_slice() {
-        let accepted =
-            ingress.acceptor.accept(job(connector.clone(), sync_id)?).await.map_err(not_accepted)?;
-        let (job, deduplicated) = accepted_job(&accepted, &workspace_id, connector.as_str())?;
-        let answer = SyncAccepted::one(job, deduplicated);
-        if request.connector_type.is_none() { answer.listed(job) } else { answer }
-    } else {
-        let jobs = connectors.iter().map(|c| job(c.clone(), JobId::new())).collect::<Result<Vec<_>, _>>()?;
-        let accepted = ingress.acceptor.accept_sync(sync_id, jobs).await.map_err(not_accepted)?;
-        let jobs = accepted
-            .iter()
-            .zip(&connectors)
-            .map(|(accepted, connector)| accepted_job(accepted, &workspace_id, connector.as_str()))
-            .collect::<Result<Vec<_>, _>>()?;
-        SyncAccepted::several(&workspace_id, sync_id, &jobs)
+    let wanted = connectors.into_iter().map(|connector| (connector, options.clone())).collect();
+    let accepted =
+        Request { ingress: &ingress, workspace_id: &workspace_id, priority }.accept(wanted).await?;
+    let answer = match accepted.jobs.as_slice() {
+        [(job, deduplicated)] => {
+            let answer = SyncAccepted::one(job, *deduplicated);
+            if request.connector_type.is_none() { answer.listed(job) } else { answer }
+        }
+        jobs => SyncAccepted::several(&workspace_id, accepted.sync_id, jobs),
     };
-    let location = HeaderValue::from_str(&answer.status_url).map_err(ApiError::internal)?;
-    let headers = [(LOCATION, location), (RETRY_AFTER, HeaderValue::from_static(POLL_AFTER_S))];
-    Ok((StatusCode::ACCEPTED, headers, Json(answer)).into_response())
+    accepted_answer(answer)
 }
 
 /// Set a workspace up
@@ -272,48 +254,15 @@ fn check_credentials(spec: &ConnectorSpec, credentials: &Value) -> Result<(), Ap
     }
     let given =
         |name: &str| credentials.get(name).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
-    match spec.credentials.iter().find(|field| field.required && !given(field.name)) {
-        Some(field) => refuse(format!("`credentials.{}` is missing: {}", field.name, field.description)),
-        None => Ok(()),
-    }
+    spec.missing_credentials(given).map_or(Ok(()), refuse)
 }
 
-fn accepted_job<'a>(
-    accepted: &'a Accepted,
-    workspace_id: &WorkspaceId,
-    connector: &str,
-) -> Result<(&'a JobView, bool), ApiError> {
-    match accepted {
-        Accepted::Created(job) => Ok((job, false)),
-        Accepted::Active(job) => Ok((job, true)),
-        Accepted::UnknownWorkspace => Err(unknown_workspace(workspace_id)),
-        Accepted::NotConnected => {
-            let url = format!("/api/workspaces/{workspace_id}/connections/{connector}");
-            let detail = format!("The workspace has no connection for `{connector}`; PUT {url} first.");
-            Err(ApiError::new(ProblemKind::NotConnected, detail))
-        }
-    }
-}
-
-fn unknown_workspace(id: &WorkspaceId) -> ApiError {
+pub(crate) fn unknown_workspace(id: &WorkspaceId) -> ApiError {
     let detail = format!("There is no workspace `{id}`; PUT /api/workspaces/{id} makes it.");
     ApiError::new(ProblemKind::UnknownWorkspace, detail)
 }
 
-fn not_accepted(error: NotAccepted) -> ApiError {
-    match error {
-        NotAccepted::Busy => ApiError::new(
-            ProblemKind::Unavailable,
-            "Too many requests are waiting. Nothing was stored; try again.",
-        ),
-        NotAccepted::Store(_) => {
-            ApiError::unavailable("The job could not be stored. Try again; a job is never made twice.", error)
-        }
-        NotAccepted::Refused(_) => ApiError::internal(error),
-    }
-}
-
-fn store_error(error: StoreError) -> ApiError {
+pub(crate) fn store_error(error: StoreError) -> ApiError {
     if error.is_transient() {
         ApiError::unavailable("The database is not available. Try again.", error)
     } else {

@@ -38,7 +38,7 @@ pub struct Limits {
     pub objects_per_10s: u32,
     /// Searches in any rolling second; 4 is HubSpot's older limit, 5 the present one.
     pub search_per_s: u32,
-    /// Everything, from midnight to midnight UTC.
+    /// Everything, from midnight to midnight of the account.
     pub daily: u32,
 }
 

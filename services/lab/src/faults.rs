@@ -10,6 +10,8 @@ pub enum FaultKind {
     Status,
     /// A 429 `TEN_SECONDLY_ROLLING` although the window is free.
     RateLimitStorm,
+    /// A 429 `DAILY` although the day is young.
+    DailyLimit,
     /// No answer until the client leaves, the faults are replaced, the lab stops, or ten minutes are over.
     Hang,
     /// `Content-Length` of the whole answer, but the connection is cut half way.
@@ -28,16 +30,20 @@ pub enum FaultKind {
 pub struct FaultRule {
     /// What happens.
     pub kind: FaultKind,
-    /// The status for `status` and `html`.
+    /// The status for `status` (any error, also 423 and 477) and `html` (414 is one).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+    /// The category for `status`; one that suits the status if none. `MISSING_SCOPES`, which is that of a 403, comes
+    /// with the scopes that the path needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
     /// How many matching requests pass before the first is hit.
     #[serde(default)]
     pub after_requests: u64,
     /// How many requests are hit; `None` means until the faults are cleared.
     #[serde(default)]
     pub count: Option<u64>,
-    /// Only requests whose path and query contain this.
+    /// Only requests whose path and query contain this. Requests for tokens are hit only if this has `oauth` in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// Only requests of this portal.
@@ -58,6 +64,7 @@ impl FaultRule {
         Self {
             kind,
             status: None,
+            category: None,
             after_requests: 0,
             count: None,
             path: None,
@@ -91,8 +98,15 @@ impl FaultRule {
 
     fn matches(&self, target: &str, portal: u64) -> bool {
         self.portal.is_none_or(|only| only == portal)
-            && self.path.as_deref().is_none_or(|part| target.contains(part))
+            && match self.path.as_deref() {
+                Some(part) => target.contains(part) && (part.contains("oauth") || !is_for_token(target)),
+                None => !is_for_token(target),
+            }
     }
+}
+
+fn is_for_token(target: &str) -> bool {
+    target.starts_with("/oauth/")
 }
 
 /// When a rule looks at a request.
@@ -107,7 +121,7 @@ pub(crate) enum Stage {
 impl FaultKind {
     fn stage(self) -> Stage {
         match self {
-            Self::RateLimitStorm | Self::Unauthorized => Stage::Door,
+            Self::RateLimitStorm | Self::DailyLimit | Self::Unauthorized => Stage::Door,
             Self::Status | Self::Hang | Self::Truncate | Self::Latency | Self::Html => Stage::Inside,
         }
     }

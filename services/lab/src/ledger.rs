@@ -33,6 +33,8 @@ struct Portal {
 pub(crate) struct Ledger {
     limits: Limits,
     portals: BTreeMap<u64, Portal>,
+    /// Of the portals whose days do not begin at midnight UTC.
+    utc_offsets_us: BTreeMap<u64, i64>,
     totals: Stats,
     last_limited_second: u64,
     pages: HashMap<Page, u64>,
@@ -43,6 +45,7 @@ impl Ledger {
         Self {
             limits,
             portals: BTreeMap::new(),
+            utc_offsets_us: BTreeMap::new(),
             totals: Stats::default(),
             last_limited_second: 0,
             pages: HashMap::new(),
@@ -78,6 +81,19 @@ impl Ledger {
             }
         }
         Ok(budget)
+    }
+
+    /// A refresh token was accepted.
+    pub(crate) fn refreshed(&mut self) {
+        self.totals.token_refreshes += 1;
+    }
+
+    /// When the days of a portal begin.
+    pub(crate) fn set_utc_offset_us(&mut self, portal: u64, utc_offset_us: i64) {
+        self.utc_offsets_us.insert(portal, utc_offset_us);
+        if let Some(known) = self.portals.get_mut(&portal) {
+            known.limiter.set_utc_offset_us(utc_offset_us);
+        }
     }
 
     pub(crate) fn answered(&mut self, now_us: u64, portal: Option<u64>, status: u16) {
@@ -148,11 +164,11 @@ impl Ledger {
 
     fn portal(&mut self, id: u64) -> &mut Portal {
         let limits = self.limits;
-        self.portals.entry(id).or_insert_with(|| Portal {
-            limiter: PortalLimiter::new(limits),
-            seen: PortalStats::default(),
-            first_accepted_us: 0,
-            last_accepted_us: 0,
+        let utc_offset_us = self.utc_offsets_us.get(&id).copied().unwrap_or(0);
+        self.portals.entry(id).or_insert_with(|| {
+            let mut limiter = PortalLimiter::new(limits);
+            limiter.set_utc_offset_us(utc_offset_us);
+            Portal { limiter, seen: PortalStats::default(), first_accepted_us: 0, last_accepted_us: 0 }
         })
     }
 }

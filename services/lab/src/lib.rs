@@ -14,11 +14,12 @@ mod running;
 mod serve;
 mod state;
 mod stats;
+mod tokens;
 
 pub use config::{LabConfig, Limits};
 pub use faults::{FaultKind, FaultRule};
 pub use hubspot::{Change, Changed, Expectation, Merge, Object};
 pub use limiter::{Budget, Class, PortalLimiter, Refusal, RollingWindow};
-pub use running::RunningLab;
+pub use running::{OauthCredentials, RunningLab};
 pub use serve::Lab;
 pub use stats::{PageFetchedTwice, PagesFetchedTwice, PortalStats, Stats};

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::Limits;
 
 const SECOND_US: u64 = 1_000_000;
-const DAY_US: u64 = 86_400 * SECOND_US;
+const DAY_US: i64 = 86_400 * 1_000_000;
 
 /// The span of the limit on everything but search.
 pub(crate) const OBJECTS_SPAN_US: u64 = 10 * SECOND_US;
@@ -43,7 +43,7 @@ pub enum Refusal {
     },
     /// One too many today.
     Daily {
-        /// Microseconds until midnight UTC.
+        /// Microseconds until the midnight of the account.
         wait_us: u64,
     },
 }
@@ -101,7 +101,8 @@ pub struct PortalLimiter {
     objects: RollingWindow,
     search: RollingWindow,
     daily_limit: u32,
-    day: u64,
+    utc_offset_us: i64,
+    day: i64,
     today: u32,
 }
 
@@ -113,9 +114,15 @@ impl PortalLimiter {
             objects: RollingWindow::new(limits.objects_per_10s, OBJECTS_SPAN_US),
             search: RollingWindow::new(limits.search_per_s, SECOND_US),
             daily_limit: limits.daily,
+            utc_offset_us: 0,
             day: 0,
             today: 0,
         }
+    }
+
+    /// Days begin at midnight of this offset from UTC; of UTC itself unless set.
+    pub fn set_utc_offset_us(&mut self, utc_offset_us: i64) {
+        self.utc_offset_us = utc_offset_us;
     }
 
     /// Accepts or refuses a request that arrives at `now_us`. Calls must come in order of time.
@@ -123,13 +130,15 @@ impl PortalLimiter {
     /// # Errors
     /// The limit that was hit.
     pub fn admit(&mut self, class: Class, now_us: u64) -> Result<Budget, Refusal> {
-        let day = now_us / DAY_US;
+        let local_us = i64::try_from(now_us).unwrap_or(i64::MAX).saturating_add(self.utc_offset_us);
+        let day = local_us.div_euclid(DAY_US);
         if day != self.day {
             self.day = day;
             self.today = 0;
         }
         if self.daily_limit > 0 && self.today >= self.daily_limit {
-            return Err(Refusal::Daily { wait_us: (day + 1) * DAY_US - now_us });
+            let wait_us = u64::try_from(DAY_US - local_us.rem_euclid(DAY_US)).unwrap_or(0);
+            return Err(Refusal::Daily { wait_us });
         }
         let window_remaining = match class {
             Class::Objects => {

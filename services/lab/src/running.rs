@@ -8,9 +8,10 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::hubspot::{AsOf, Change, Changed, Expectation, Object};
+use crate::hubspot::{AsOf, Change, Changed, Expectation, Object, Zone};
 use crate::serve::serve_state;
 use crate::state::LabState;
+use crate::tokens::{CLIENT_ID, CLIENT_SECRET};
 use crate::{FaultRule, LabConfig, Stats, control};
 
 /// A lab for tests: on a free port of 127.0.0.1, in a background task that ends when this is dropped.
@@ -20,6 +21,19 @@ pub struct RunningLab {
     pub url: String,
     state: Arc<LabState>,
     tasks: TaskTracker,
+}
+
+/// What an OAuth connection is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OauthCredentials {
+    /// The app's.
+    pub client_id: &'static str,
+    /// The app's.
+    pub client_secret: &'static str,
+    /// For new access tokens.
+    pub refresh_token: String,
+    /// Good for the lifetime of a token from now on.
+    pub access_token: String,
 }
 
 impl RunningLab {
@@ -46,6 +60,71 @@ impl RunningLab {
     #[must_use]
     pub fn token(portal: u64) -> String {
         format!("pat-lab-{portal}")
+    }
+
+    /// What somebody gets who connects this portal by OAuth now. The lab has one app.
+    #[must_use]
+    pub fn oauth(&self, portal: u64) -> OauthCredentials {
+        let now_ms = self.state.now_ms();
+        let granted = self.state.tokens().issue(portal, now_ms);
+        OauthCredentials {
+            client_id: CLIENT_ID,
+            client_secret: CLIENT_SECRET,
+            refresh_token: granted.refresh_token,
+            access_token: granted.access_token,
+        }
+    }
+
+    /// All OAuth access tokens that were issued so far expire now. Static tokens never do.
+    pub fn expire_tokens(&self) {
+        self.state.expire_tokens();
+    }
+
+    /// How long OAuth access tokens issued from now on are good, by the lab's clock; 1800 s unless set.
+    pub fn set_token_lifetime(&self, lifetime: Duration) {
+        self.state.tokens().set_lifetime_ms(u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX));
+    }
+
+    /// Whether each refresh replaces the refresh token, too, and ends the old one. It does not unless set.
+    pub fn rotate_refresh_tokens(&self, rotates: bool) {
+        self.state.tokens().set_rotates(rotates);
+    }
+
+    /// The time zone of a portal, UTC unless set; its daily limit begins anew at its midnight.
+    pub fn set_time_zone(&self, portal: u64, name: &str, utc_offset_min: i32) {
+        self.state.set_zone(portal, Zone { name: name.to_owned(), utc_offset_min });
+    }
+
+    /// Moves an owner to the archived ones or back. Says whether there is such an owner.
+    #[must_use]
+    pub fn set_owner_archived(&self, id: u64, archived: bool) -> bool {
+        let now_ms = self.state.now_ms();
+        self.state.directory_mut().set_owner_archived(id, archived, now_ms)
+    }
+
+    /// How many owners there are, deactivated ones included.
+    #[must_use]
+    pub fn owners(&self) -> u64 {
+        self.state.directory().owner_count()
+    }
+
+    /// How many stages all pipelines have.
+    #[must_use]
+    pub fn stages(&self) -> u64 {
+        self.state.directory().stage_count()
+    }
+
+    /// Puts a stage at the end of a pipeline, or gives it another label and probability (text; `1.0` and `0.0` are
+    /// closed). Says whether there is such a pipeline.
+    #[must_use]
+    pub fn put_stage(&self, pipeline: &str, id: &str, label: &str, probability: &str) -> bool {
+        self.state.directory_mut().put_stage(pipeline, id, label, probability)
+    }
+
+    /// Takes a stage out of a pipeline, whatever deals are in it. Says whether it was there.
+    #[must_use]
+    pub fn remove_stage(&self, pipeline: &str, id: &str) -> bool {
+        self.state.directory_mut().remove_stage(pipeline, id)
     }
 
     /// What was seen so far.
@@ -141,6 +220,12 @@ impl RunningLab {
     /// stay behind, so a client that asks for changes up to its own present misses those made after this.
     pub fn advance(&self, by: Duration) {
         self.state.clock.advance(by);
+    }
+
+    /// The lab's present, in Unix milliseconds.
+    #[must_use]
+    pub fn now_ms(&self) -> i64 {
+        self.state.now_ms()
     }
 
     /// Archives a record now, or restores it with a new modified date. Says whether there is such a record.

@@ -8,8 +8,9 @@ use tokio_util::sync::CancellationToken;
 use crate::LabConfig;
 use crate::clock::Clock;
 use crate::faults::{FaultPlan, FaultRule};
-use crate::hubspot::{AsOf, Change, Changed, Dataset, Object, Standing, Version, mix};
+use crate::hubspot::{AsOf, Change, Changed, Dataset, Directory, Object, Standing, Version, Zone, mix};
 use crate::ledger::Ledger;
+use crate::tokens::{Bearer, Granted, Tokens};
 
 /// Whether a 429 says when to come back. The vendor does so only sometimes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +31,8 @@ pub(crate) struct LabState {
     /// Ends requests that hang when the lab stops.
     pub(crate) closing: CancellationToken,
     dataset: RwLock<Dataset>,
+    directory: RwLock<Directory>,
+    tokens: Mutex<Tokens>,
     ledger: Mutex<Ledger>,
     faults: Mutex<FaultPlan>,
     faults_replaced: watch::Sender<u64>,
@@ -50,6 +53,8 @@ impl LabState {
         let clock = Clock::start();
         Self {
             dataset: RwLock::new(Dataset::new(&config)),
+            directory: RwLock::default(),
+            tokens: Mutex::default(),
             ledger: Mutex::new(Ledger::new(config.limits)),
             faults: Mutex::default(),
             faults_replaced: watch::Sender::default(),
@@ -75,6 +80,18 @@ impl LabState {
 
     pub(crate) fn dataset_mut(&self) -> RwLockWriteGuard<'_, Dataset> {
         self.dataset.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn directory(&self) -> RwLockReadGuard<'_, Directory> {
+        self.directory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn directory_mut(&self) -> RwLockWriteGuard<'_, Directory> {
+        self.directory.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn tokens(&self) -> MutexGuard<'_, Tokens> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn ledger(&self) -> MutexGuard<'_, Ledger> {
@@ -151,6 +168,30 @@ impl LabState {
 impl LabState {
     pub(crate) fn now_ms(&self) -> i64 {
         i64::try_from(self.clock.now_us() / 1_000).unwrap_or(i64::MAX)
+    }
+
+    /// Whose an access token is, as of now.
+    pub(crate) fn bearer(&self, token: &str) -> Bearer {
+        self.tokens().bearer(token, self.now_ms())
+    }
+
+    /// A new access token for a refresh token, if it is a good one.
+    pub(crate) fn refresh(&self, refresh_token: &str) -> Option<Granted> {
+        let granted = self.tokens().refresh(refresh_token, self.now_ms())?;
+        self.ledger().refreshed();
+        Some(granted)
+    }
+
+    /// All access tokens that were issued so far expire.
+    pub(crate) fn expire_tokens(&self) {
+        self.tokens().expire(self.now_ms());
+    }
+
+    /// Moves an account, and with it its midnight.
+    pub(crate) fn set_zone(&self, portal: u64, zone: Zone) {
+        let offset_us = i64::from(zone.utc_offset_min) * 60_000_000;
+        self.directory_mut().set_zone(portal, zone);
+        self.ledger().set_utc_offset_us(portal, offset_us);
     }
 
     /// Archives or restores a record, or gives it new content; says whether there is such a record.

@@ -12,6 +12,8 @@ pub struct Stats {
     pub by_object: BTreeMap<String, u64>,
     /// The same by portal, for requests with a valid token.
     pub by_portal: BTreeMap<String, PortalStats>,
+    /// Access tokens issued for a refresh token.
+    pub token_refreshes: u64,
     /// Answers by status.
     pub answers: BTreeMap<u16, u64>,
     /// Answers with status 429, storms included.

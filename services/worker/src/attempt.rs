@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use connectors::{Connection, Credentials, ErrorClass, Host, Registry, Session, SourceError};
+use connectors::{Connection, Credentials, ErrorClass, Registry, Session, SourceError};
 use protocol::{ObjectName, ObjectStatus, SyncOutcome, SyncResult};
 use store::{Claimed, Lease, Store, StoreError};
 use tokio::sync::watch;
@@ -12,7 +11,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Settings;
+use crate::compare::DeleteGuard;
 use crate::decide::Outcome;
+use crate::keeper::Keeper;
 use crate::live::Live;
 use crate::pipeline::{Pipeline, Stopped};
 use crate::plan::plan;
@@ -68,10 +69,7 @@ impl Attempt {
             Ok(session) => session,
             Err(error) => return Ended::With(failed(None, error)),
         };
-        let mut tally = Tally::new(
-            &planned.iter().map(|p| (p.object.clone(), p.mode)).collect::<Vec<_>>(),
-            &self.claimed.cursors,
-        );
+        let mut tally = Tally::new(&planned, &self.claimed.cursors);
         let pipeline = Pipeline {
             store: &self.store,
             lease: &self.claimed.lease,
@@ -79,6 +77,11 @@ impl Attempt {
             planned,
             pages_ahead_max: self.settings.pages_ahead_max,
             commit_pages_max: self.settings.commit_pages_max,
+            guard: DeleteGuard {
+                rows_max: self.settings.delete_rows_max,
+                percent_max: self.settings.delete_percent_max,
+                approved: self.claimed.options.approved.clone(),
+            },
             stop: self.stop.clone(),
             renewed,
         };
@@ -95,13 +98,24 @@ impl Attempt {
         if let Some(error) = tally.all_failed() {
             return Ended::With(Outcome::Permanent(error.to_owned()));
         }
+        if let Some(imbalance) = tally.imbalance() {
+            tracing::error!(imbalance, "the counts do not balance");
+            return Ended::With(Outcome::Permanent(format!("The counts do not balance. {imbalance}")));
+        }
         match self.store.captured(&self.claimed.job, ERRORS_MAX).await {
             Ok(errors) => {
                 let results = tally.results(&self.claimed.lease.connector);
-                let total_records = results.iter().map(|result| result.written + result.unchanged).sum();
+                let needs_review = results.iter().any(|result| result.needs_review > 0);
+                let total_records = tally.records();
                 let complete = results.iter().all(|result| result.status == ObjectStatus::Completed);
                 let outcome = if complete { SyncOutcome::Complete } else { SyncOutcome::Partial };
-                Ended::With(Outcome::Completed(SyncResult { outcome, results, total_records, errors }))
+                Ended::With(Outcome::Completed(SyncResult {
+                    outcome,
+                    results,
+                    needs_review,
+                    total_records,
+                    errors,
+                }))
             }
             Err(error) => refused(error),
         }
@@ -119,35 +133,21 @@ impl Attempt {
                 return Err(SourceError::new(ErrorClass::Transient, message));
             }
         };
-        let host = Arc::new(Keeper { store: self.store.clone(), lease: claimed.lease.clone() });
+        let host = Keeper { store: self.store.clone(), lease: claimed.lease.clone(), spec: code.spec() };
         let connection = Connection {
             workspace_id: claimed.lease.workspace_id.clone(),
             account_id: claimed.account_id.clone(),
+            utc_offset_ms: claimed.utc_offset_ms,
             credentials: Credentials::new(credentials),
         };
-        let session: Arc<dyn Session> = code.open(connection, host).await?.into();
+        let session: Arc<dyn Session> = code.open(connection, Arc::new(host)).await?.into();
+        let (account_id, utc_offset_ms) = (session.account_id(), session.utc_offset_ms());
         if claimed.account_id.is_none()
-            && let Err(error) = self.store.set_account(&claimed.lease, session.account_id()).await
+            && let Err(error) = self.store.set_account(&claimed.lease, account_id, utc_offset_ms).await
         {
             tracing::debug!(error = %error, "the account is asked for again next time");
         }
         Ok(session)
-    }
-}
-
-/// Persists what a session wants kept.
-struct Keeper {
-    store: Store,
-    lease: Lease,
-}
-
-#[async_trait]
-impl Host for Keeper {
-    async fn save_credentials(&self, new: &Credentials) -> Result<(), SourceError> {
-        self.store
-            .rotate_credentials(&self.lease, new.expose())
-            .await
-            .map_err(|_| SourceError::new(ErrorClass::Transient, "New credentials could not be stored"))
     }
 }
 

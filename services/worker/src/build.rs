@@ -53,6 +53,8 @@ fn settings(config: &Config) -> Settings {
         retry_base: worker.retry_base,
         pages_ahead_max: worker.pages_ahead_max,
         commit_pages_max: worker.commit_pages_max,
+        delete_rows_max: worker.delete_rows_max,
+        delete_percent_max: worker.delete_percent_max,
         progress_interval: worker.progress_interval,
     }
 }
@@ -82,7 +84,8 @@ fn connector_config(section: &ConnectorSection) -> ConnectorConfig {
     let ms = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let class = |limit: u32, per: std::time::Duration, spacing: std::time::Duration| BudgetConfig {
         windows: (limit > 0).then(|| vec![WindowConfig { limit, per_ms: ms(per) }]),
-        spacing_ms: (!spacing.is_zero()).then(|| ms(spacing)),
+        // Zero is none, not the default.
+        spacing_ms: Some(ms(spacing)),
         burst: None,
     };
     let objects = class(section.objects_limit, section.objects_per, std::time::Duration::ZERO);
@@ -91,6 +94,7 @@ fn connector_config(section: &ConnectorSection) -> ConnectorConfig {
         base_url: Some(section.base_url.clone()),
         budgets: BTreeMap::from([("objects".to_owned(), objects), ("search".to_owned(), search)]),
         page_size: Some(section.page_size),
+        slow_ms: None,
     }
 }
 

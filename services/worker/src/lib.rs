@@ -2,8 +2,12 @@
 
 mod attempt;
 mod build;
+mod commit;
+mod compare;
 mod decide;
+mod fetch;
 mod job;
+mod keeper;
 mod live;
 mod pipeline;
 mod plan;
@@ -41,6 +45,10 @@ pub struct Settings {
     pub pages_ahead_max: usize,
     /// How many pages may go into one transaction.
     pub commit_pages_max: usize,
+    /// So many rows of an object may be marked as deleted in any case, because the vendor does not have them any more.
+    pub delete_rows_max: u64,
+    /// Or this share of its live rows, in percent. Beyond both, somebody has to approve.
+    pub delete_percent_max: u64,
     /// The least time between two views of a job on the progress board.
     pub progress_interval: Duration,
 }

@@ -29,9 +29,15 @@ impl Live {
         Self { view, views, writer, bus: bus.clone() }
     }
 
-    /// Reports progress that was committed as `revision`.
+    /// Reports progress that was committed as `revision`. Of two transactions that ran side by side the later revision
+    /// may have the smaller progress, and may be reported first.
     pub(crate) fn progress(&mut self, progress: Progress, revision: u64) {
-        self.view.progress = progress;
+        if revision < self.view.revision {
+            return;
+        }
+        if progress.current >= self.view.progress.current {
+            self.view.progress = progress;
+        }
         self.view.revision = revision;
         self.views.send_replace(self.view.clone());
     }

@@ -14,6 +14,8 @@ pub(crate) struct Planned {
     pub position: Option<Position>,
     /// Whether its last page is in already.
     pub done: bool,
+    /// Whether it was compared with the vendor after that.
+    pub compared: bool,
 }
 
 /// Plans a sync. The same options and checkpoints give the same plan, so that an attempt after a takeover goes on
@@ -32,7 +34,8 @@ pub(crate) fn plan(spec: &ConnectorSpec, options: &SyncOptions, cursors: &[Curso
         let begun = cursor.and_then(|cursor| cursor.position.clone()).map(Position);
         let start = if mode == SyncMode::Incremental { checkpoint } else { None };
         let done = cursor.is_some_and(|cursor| cursor.done);
-        Some(Planned { object, table, mode, position: begun.or(start), done })
+        let compared = cursor.is_some_and(|cursor| cursor.compared);
+        Some(Planned { object, table, mode, position: begun.or(start), done, compared })
     };
     spec.object_names().into_iter().filter(wanted).filter_map(planned).collect()
 }
@@ -64,13 +67,16 @@ mod tests {
             unchanged: 0,
             captured: 0,
             pages: 0,
+            deleted: 0,
+            compared: false,
+            needs_review: 0,
             mode: None,
             checkpoint: checkpoint.map(|c| json!(c)),
         }
     }
 
     fn contacts(mode: Option<SyncMode>, cursor: CursorState) -> (SyncMode, Option<Position>, bool) {
-        let plan = plan(&SPEC, &SyncOptions { mode, objects: vec![] }, &[cursor]);
+        let plan = plan(&SPEC, &SyncOptions { mode, ..SyncOptions::default() }, &[cursor]);
         (plan[0].mode, plan[0].position.clone(), plan[0].done)
     }
 
@@ -99,7 +105,7 @@ mod tests {
 
     #[test]
     fn only_the_objects_asked_for_are_read() {
-        let options = SyncOptions { mode: None, objects: vec!["deals".parse().unwrap()] };
+        let options = SyncOptions { objects: vec!["deals".parse().unwrap()], ..SyncOptions::default() };
         let plan = plan(&SPEC, &options, &[]);
         assert_eq!(plan.iter().map(|p| p.object.as_str()).collect::<Vec<_>>(), ["deals"]);
     }

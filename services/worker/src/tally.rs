@@ -1,19 +1,58 @@
 //! How far a run is, object by object, and how that reads to people.
 
-use protocol::{ConnectorName, ObjectName, ObjectResult, ObjectStatus, Progress, SyncMode};
-use store::{CursorState, PageBatch};
+use protocol::{ConnectorName, ObjectName, ObjectResult, ObjectStatus, Progress, SyncMode, Table};
+use store::{BatchCommitted, Compared, CursorState, PageBatch};
+
+use crate::plan::Planned;
 
 /// One object's counts.
 #[derive(Debug, Clone)]
 struct Count {
     object: ObjectName,
+    table: Table,
     mode: SyncMode,
     error: Option<String>,
     estimate: Option<u64>,
     listed: u64,
     written: u64,
+    unchanged: u64,
     captured: u64,
     pages: u64,
+    deleted: u64,
+    needs_review: u64,
+}
+
+impl Count {
+    fn new(planned: &Planned, cursors: &[CursorState]) -> Self {
+        let before = cursors.iter().find(|cursor| cursor.object == planned.object);
+        let number = |of: fn(&CursorState) -> u64| before.map_or(0, of);
+        Self {
+            object: planned.object.clone(),
+            table: planned.table,
+            mode: planned.mode,
+            error: None,
+            // What is done has no estimate, but its number.
+            estimate: before.filter(|c| c.done).map(|c| c.listed),
+            listed: number(|c| c.listed),
+            written: number(|c| c.written),
+            unchanged: number(|c| c.unchanged),
+            captured: number(|c| c.captured),
+            pages: number(|c| c.pages),
+            deleted: number(|c| c.deleted),
+            needs_review: number(|c| c.needs_review),
+        }
+    }
+
+    /// How many there will be, if that is known.
+    fn expected(&self) -> Option<u64> {
+        // Of these there are few, and no vendor counts them beforehand.
+        let few = matches!(self.table, Table::Owners | Table::Stages).then_some(0);
+        Some(self.estimate.or(few)?.max(self.listed))
+    }
+
+    fn is_of_records(&self) -> bool {
+        self.table != Table::Associations
+    }
 }
 
 /// The counts of a run. Starts with what earlier runs of the same job committed.
@@ -23,33 +62,23 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn new(objects: &[(ObjectName, SyncMode)], cursors: &[CursorState]) -> Self {
-        let count = |(object, mode): &(ObjectName, SyncMode)| {
-            let before = cursors.iter().find(|cursor| &cursor.object == object);
-            Count {
-                object: object.clone(),
-                mode: *mode,
-                error: None,
-                // What is done has no estimate, but its number.
-                estimate: before.filter(|c| c.done).map(|c| c.listed),
-                listed: before.map_or(0, |c| c.listed),
-                written: before.map_or(0, |c| c.written),
-                captured: before.map_or(0, |c| c.captured),
-                pages: before.map_or(0, |c| c.pages),
-            }
-        };
-        Self { counts: objects.iter().map(count).collect() }
+    pub(crate) fn new(planned: &[Planned], cursors: &[CursorState]) -> Self {
+        Self { counts: planned.iter().map(|planned| Count::new(planned, cursors)).collect() }
+    }
+
+    fn of(&mut self, object: &ObjectName) -> Option<&mut Count> {
+        self.counts.iter_mut().find(|count| &count.object == object)
     }
 
     pub(crate) fn set_estimate(&mut self, object: &ObjectName, records: Option<u64>) {
-        if let Some(count) = self.counts.iter_mut().find(|count| &count.object == object) {
+        if let Some(count) = self.of(object) {
             count.estimate = records;
         }
     }
 
     /// Notes that the account does not allow to read an object.
     pub(crate) fn set_failed(&mut self, object: &ObjectName, error: String) {
-        if let Some(count) = self.counts.iter_mut().find(|count| &count.object == object) {
+        if let Some(count) = self.of(object) {
             count.error = Some(error);
         }
     }
@@ -64,7 +93,7 @@ impl Tally {
     /// Counts batches that are about to be committed: their rows are not known yet.
     pub(crate) fn add_listed(&mut self, batches: &[PageBatch]) {
         for batch in batches {
-            if let Some(count) = self.counts.iter_mut().find(|count| count.object == batch.object) {
+            if let Some(count) = self.of(&batch.object) {
                 count.listed += batch.listed;
                 count.captured += batch.rejected.len() as u64;
                 count.pages += batch.pages;
@@ -73,19 +102,56 @@ impl Tally {
     }
 
     /// Counts the rows of batches that were committed.
-    pub(crate) fn add_written(&mut self, batches: &[PageBatch], written: &[u64]) {
-        for (batch, written) in batches.iter().zip(written) {
-            if let Some(count) = self.counts.iter_mut().find(|count| count.object == batch.object) {
-                count.written += written;
+    pub(crate) fn add_committed(&mut self, batches: &[PageBatch], committed: &[BatchCommitted]) {
+        for (batch, done) in batches.iter().zip(committed) {
+            if let Some(count) = self.of(&batch.object) {
+                count.add(*done);
             }
         }
     }
 
+    /// Counts what a comparison brought.
+    pub(crate) fn add_compared(&mut self, compared: &Compared, done: BatchCommitted) {
+        if let Some(count) = self.of(&compared.object) {
+            count.listed += (compared.records.len() + compared.rejected.len()) as u64;
+            count.captured += compared.rejected.len() as u64;
+            count.needs_review = compared.needs_review;
+            count.add(done);
+        }
+    }
+
+    /// How many rows were marked as deleted so far.
+    pub(crate) fn deleted(&self, object: &ObjectName) -> u64 {
+        self.counts.iter().find(|count| &count.object == object).map_or(0, |count| count.deleted)
+    }
+
+    /// How many rows are gone and were left alone so far.
+    pub(crate) fn needs_review(&self, object: &ObjectName) -> u64 {
+        self.counts.iter().find(|count| &count.object == object).map_or(0, |count| count.needs_review)
+    }
+
+    /// Whether an object could not be read.
+    pub(crate) fn has_failed(&self, object: &ObjectName) -> bool {
+        self.counts.iter().any(|count| &count.object == object && count.error.is_some())
+    }
+
+    /// What is wrong with the counts, if something is: every record that was listed must have been written, found
+    /// unchanged, or captured.
+    pub(crate) fn imbalance(&self) -> Option<String> {
+        let balances = |count: &&Count| count.listed == count.written + count.unchanged + count.captured;
+        let Count { object, listed, written, unchanged, captured, .. } =
+            self.counts.iter().find(|count| !balances(count))?;
+        Some(format!(
+            "{object}: of {listed} listed records {written} were written, {unchanged} unchanged and {captured} captured, \
+             which is not all of them; sync in full to be sure"
+        ))
+    }
+
     /// The progress after the last page of `object`.
     pub(crate) fn progress(&self, object: &ObjectName) -> Progress {
-        let current = self.counts.iter().map(|count| count.listed).sum();
-        let total: Option<u64> =
-            self.counts.iter().map(|count| count.estimate.map(|e| e.max(count.listed))).sum();
+        let records = || self.counts.iter().filter(|count| count.is_of_records());
+        let current = records().map(|count| count.listed).sum();
+        let total: Option<u64> = records().map(Count::expected).sum();
         let message =
             self.counts.iter().find(|count| &count.object == object).map(message).unwrap_or_default();
         Progress { current, total: total.unwrap_or(0), message }
@@ -102,11 +168,27 @@ impl Tally {
                 error: count.error.clone(),
                 listed: count.listed,
                 written: count.written,
-                unchanged: count.listed.saturating_sub(count.written + count.captured),
+                unchanged: count.unchanged,
                 captured: count.captured,
                 pages: count.pages,
+                deleted: count.deleted,
+                needs_review: count.needs_review,
             })
             .collect()
+    }
+
+    /// Records that are there now because of this sync.
+    pub(crate) fn records(&self) -> u64 {
+        let records = self.counts.iter().filter(|count| count.is_of_records());
+        records.map(|count| count.written + count.unchanged).sum()
+    }
+}
+
+impl Count {
+    fn add(&mut self, done: BatchCommitted) {
+        self.written += done.written;
+        self.unchanged += done.unchanged;
+        self.deleted += done.deleted;
     }
 }
 
@@ -121,61 +203,5 @@ fn message(count: &Count) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use protocol::Table;
-
-    use super::*;
-
-    fn batch(object: &str, listed: u64, pages: u64) -> PageBatch {
-        PageBatch {
-            object: object.parse().unwrap(),
-            table: Table::Contacts,
-            records: vec![],
-            rejected: vec![],
-            listed,
-            pages,
-            position: None,
-            done: false,
-            checkpoint: None,
-            mode: SyncMode::Full,
-        }
-    }
-
-    #[test]
-    fn progress_reads_like_the_documented_example() {
-        let contacts: ObjectName = "contacts".parse().unwrap();
-        let mut tally = Tally::new(&[(contacts.clone(), SyncMode::Full)], &[]);
-        tally.set_estimate(&contacts, Some(100));
-        tally.add_listed(&[batch("contacts", 50, 5)]);
-        assert_eq!(
-            tally.progress(&contacts),
-            Progress { current: 50, total: 100, message: "Processing contacts (page 5 of 10)...".into() }
-        );
-    }
-
-    #[test]
-    fn a_sync_of_which_no_object_could_be_read_has_failed() {
-        let (contacts, deals): (ObjectName, ObjectName) =
-            ("contacts".parse().unwrap(), "deals".parse().unwrap());
-        let mut tally =
-            Tally::new(&[(contacts.clone(), SyncMode::Full), (deals.clone(), SyncMode::Full)], &[]);
-        assert_eq!(tally.all_failed(), None);
-        tally.set_failed(&contacts, "no scope".into());
-        assert_eq!(tally.all_failed(), None);
-        tally.set_failed(&deals, "no scope either".into());
-        assert_eq!(tally.all_failed(), Some("no scope"));
-    }
-
-    #[test]
-    fn without_an_estimate_for_every_object_there_is_no_total() {
-        let objects: Vec<ObjectName> = vec!["contacts".parse().unwrap(), "deals".parse().unwrap()];
-        let counted: Vec<_> = objects.iter().map(|object| (object.clone(), SyncMode::Full)).collect();
-        let mut tally = Tally::new(&counted, &[]);
-        tally.set_estimate(&objects[0], Some(100));
-        tally.add_listed(&[batch("deals", 10, 1)]);
-        assert_eq!(
-            tally.progress(&objects[1]),
-            Progress { current: 10, total: 0, message: "Processing deals (page 1)...".into() }
-        );
-    }
-}
+#[path = "tally_tests.rs"]
+mod tests;

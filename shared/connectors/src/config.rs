@@ -28,6 +28,9 @@ pub struct ConnectorConfig {
     pub budgets: BTreeMap<String, BudgetConfig>,
     /// Records asked for with one request; the vendor's maximum by default.
     pub page_size: Option<u32>,
+    /// An account whose answers take so many milliseconds counts as slow: more requests are made side by side, if its
+    /// budget allows. 40 by default.
+    pub slow_ms: Option<u64>,
 }
 
 /// What an account allows for one class of endpoints. A field that is left out keeps the class's default.

@@ -13,6 +13,9 @@ pub struct Connection {
     /// The account's id at the vendor, which is what its rate limits are counted by. `None`: not known yet;
     /// opening a session finds it, and the host does well to keep it.
     pub account_id: Option<String>,
+    /// How far the account's clock is ahead of UTC, in milliseconds: daily quotas begin anew at its midnight. Known
+    /// with the account, if the vendor tells.
+    pub utc_offset_ms: Option<i64>,
     /// Tokens and keys.
     pub credentials: Credentials,
 }
@@ -55,6 +58,7 @@ mod tests {
         let connection = Connection {
             workspace_id: "acme".parse().unwrap(),
             account_id: None,
+            utc_offset_ms: None,
             credentials: Credentials::new(json!({"accessToken": "pat-eu1-secret"})),
         };
         let shown = format!("{connection:?}");

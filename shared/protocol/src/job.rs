@@ -4,22 +4,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use crate::{
-    ConnectorName, JobId, JobStatus, ObjectName, ObjectStatus, Priority, SyncMode, SyncOutcome,
-    WaitingReason, WorkspaceId,
-};
-
-/// What a client asked for besides the connector: the column `jobs.payload`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SyncOptions {
-    /// `None`: incremental for each object that has a checkpoint, full for the others.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mode: Option<SyncMode>,
-    /// Only these objects; all if empty.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub objects: Vec<ObjectName>,
-}
+use crate::{ConnectorName, JobId, JobStatus, Priority, SyncResult, WaitingReason, WorkspaceId};
 
 /// How far a job is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -30,82 +15,6 @@ pub struct Progress {
     pub total: u64,
     /// One line for people.
     pub message: String,
-}
-
-/// What became of one object of a sync.
-///
-/// `listed` = `written` + `unchanged` + `captured`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ObjectResult {
-    /// The connector it was read through.
-    pub connector_type: ConnectorName,
-    /// Contacts, companies, deals.
-    pub object: ObjectName,
-    /// What was read of it.
-    #[serde(default = "full")]
-    pub mode: SyncMode,
-    /// What became of it.
-    #[serde(default = "object_completed")]
-    pub status: ObjectStatus,
-    /// Why it failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// Records the vendor listed.
-    pub listed: u64,
-    /// Rows inserted or changed.
-    pub written: u64,
-    /// Rows that were already equal, and not touched.
-    pub unchanged: u64,
-    /// Records that could not be transformed; they are in `record_errors`.
-    pub captured: u64,
-    /// Vendor responses committed.
-    pub pages: u64,
-}
-
-fn full() -> SyncMode {
-    SyncMode::Full
-}
-
-fn object_completed() -> ObjectStatus {
-    ObjectStatus::Completed
-}
-
-fn complete() -> SyncOutcome {
-    SyncOutcome::Complete
-}
-
-/// A record, or an object, that a sync could not bring over.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SyncError {
-    /// The object.
-    pub object: ObjectName,
-    /// The vendor's id of the record.
-    pub external_id: String,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-/// What a completed sync did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SyncResult {
-    /// Whether every object was brought over.
-    #[serde(default = "complete")]
-    pub outcome: SyncOutcome,
-    /// One entry an object.
-    pub results: Vec<ObjectResult>,
-    /// Records in Postgres now because of this sync: written plus unchanged.
-    pub total_records: u64,
-    /// The first 100 captured records; all of them are in the table `record_errors`.
-    pub errors: Vec<SyncError>,
-}
-
-impl Default for SyncResult {
-    fn default() -> Self {
-        Self { outcome: SyncOutcome::Complete, results: Vec::new(), total_records: 0, errors: Vec::new() }
-    }
 }
 
 /// A job, as `GET …/sync/jobs/{jobId}` answers it and as the KV bucket holds it.
@@ -196,7 +105,7 @@ impl JobView {
             started_at: jobs.iter().filter_map(|job| job.started_at).min(),
             completed_at: jobs.iter().filter_map(|job| job.completed_at).max().filter(|_| over),
             error: jobs.iter().find_map(|job| job.error.clone()),
-            result: over.then(|| merged_result(&jobs)),
+            result: over.then(|| SyncResult::merged(&jobs)),
             revision: jobs.iter().map(|job| job.revision).sum(),
             jobs,
         })
@@ -215,18 +124,6 @@ fn merged_status(jobs: &[JobView]) -> JobStatus {
         JobStatus::Cancelled
     } else {
         JobStatus::Completed
-    }
-}
-
-fn merged_result(jobs: &[JobView]) -> SyncResult {
-    let results = jobs.iter().filter_map(|job| job.result.as_ref());
-    let complete =
-        jobs.iter().all(|job| job.result.as_ref().is_some_and(|r| r.outcome == SyncOutcome::Complete));
-    SyncResult {
-        outcome: if complete { SyncOutcome::Complete } else { SyncOutcome::Partial },
-        results: results.clone().flat_map(|result| result.results.clone()).collect(),
-        total_records: results.clone().map(|result| result.total_records).sum(),
-        errors: results.flat_map(|result| result.errors.clone()).collect(),
     }
 }
 

@@ -6,16 +6,21 @@ mod job;
 mod problem;
 mod record;
 mod subject;
+mod sync;
 mod ticket;
 mod words;
 
 pub use ids::{ConnectorName, InvalidName, JobId, NAME_LEN_MAX, ObjectName, WorkspaceId};
-pub use job::{JobView, ObjectResult, Progress, SyncError, SyncOptions, SyncResult};
+pub use job::{JobView, Progress};
 pub use problem::{Problem, ProblemKind};
-pub use record::{AccountFields, ContactFields, DealFields, Fields, Record, Rejected, Table};
+pub use record::{
+    AccountFields, ContactFields, DealFields, Fields, Link, OwnerFields, Record, Rejected, StageFields,
+    Sweep, Table,
+};
 pub use subject::{
     InvalidSubject, JOB_SUBJECTS, JOB_TYPE_SYNC, PROGRESS_BUCKET, PROGRESS_SUBJECT_PREFIX, TicketSubject,
     progress_key, progress_subject,
 };
+pub use sync::{ObjectResult, SyncError, SyncOptions, SyncResult};
 pub use ticket::{TICKET_VERSION, Ticket};
 pub use words::{JobStatus, ObjectStatus, Priority, SyncMode, SyncOutcome, UnknownVariant, WaitingReason};

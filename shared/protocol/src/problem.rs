@@ -29,6 +29,10 @@ pub enum ProblemKind {
     UnknownConnector,
     /// The workspace has no connection for that connector.
     NotConnected,
+    /// The job has nothing that awaits an approval.
+    NothingToApprove,
+    /// A sync of the same scope is active.
+    SyncActive,
     /// Syncline is busy or one of its stores is away.
     Unavailable,
     /// A bug.
@@ -49,6 +53,8 @@ impl ProblemKind {
         Self::UnknownJob,
         Self::UnknownConnector,
         Self::NotConnected,
+        Self::NothingToApprove,
+        Self::SyncActive,
         Self::Unavailable,
         Self::Internal,
     ];
@@ -59,6 +65,7 @@ impl ProblemKind {
             Self::InvalidBody | Self::InvalidParameter => 400,
             Self::UnknownPath | Self::UnknownWorkspace | Self::UnknownJob => 404,
             Self::MethodNotAllowed => 405,
+            Self::NothingToApprove | Self::SyncActive => 409,
             Self::BodyTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::InvalidField | Self::UnknownConnector | Self::NotConnected => 422,
@@ -81,6 +88,8 @@ impl ProblemKind {
             Self::UnknownJob => "unknown-job",
             Self::UnknownConnector => "unknown-connector",
             Self::NotConnected => "not-connected",
+            Self::NothingToApprove => "nothing-to-approve",
+            Self::SyncActive => "sync-active",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",
         }
@@ -100,6 +109,8 @@ impl ProblemKind {
             Self::UnknownJob => "There is no such job in this workspace",
             Self::UnknownConnector => "There is no such connector",
             Self::NotConnected => "The workspace has no connection for this connector",
+            Self::NothingToApprove => "There is nothing to approve",
+            Self::SyncActive => "A sync is active",
             Self::Unavailable => "Temporarily unavailable",
             Self::Internal => "Internal error",
         }

@@ -1,6 +1,10 @@
 //! Records: what a connector produces and the store writes. Not a wire format.
 
+use std::sync::Arc;
+
 use time::{Date, OffsetDateTime};
+
+use crate::ObjectName;
 
 /// One row of an object at the vendor, transformed.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +21,8 @@ pub struct Record {
     pub source_updated_at: Option<OffsetDateTime>,
     /// When the vendor says it was archived or deleted; `None` for a live record.
     pub deleted_at: Option<OffsetDateTime>,
+    /// The vendor's ids of records that were merged into this one, and are no more.
+    pub merged_ids: Vec<String>,
 }
 
 /// A record that could not be transformed. It is captured and the rest goes on.
@@ -28,6 +34,37 @@ pub struct Rejected {
     pub reason: String,
     /// The record as the vendor sent it.
     pub payload: String,
+    /// Whether the vendor has it among its live records; not so if it is archived.
+    pub is_live: bool,
+}
+
+/// All associations of a range of records with those of another object. Whatever these records were associated with
+/// before and is not in here any more is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sweep {
+    /// The object of the records.
+    pub from_object: ObjectName,
+    /// The object of the others.
+    pub to_object: ObjectName,
+    /// The range: ids greater than this one, in the order of whoever keeps the records; from the start if `None`.
+    pub after: Option<String>,
+    /// The range: up to this id; to the end if `None`.
+    pub up_to: Option<String>,
+    /// The associations, each pair once.
+    pub links: Vec<Link>,
+}
+
+/// One association.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Link {
+    /// The vendor's id of the record.
+    pub from_id: String,
+    /// The vendor's id of the other record.
+    pub to_id: String,
+    /// What kinds of association there are between the two, as a JSON array of objects with a `label`, which may be
+    /// `null`. Each kind once, and always in the same order, so that equal ones are equal. Most associations say the same,
+    /// and share it.
+    pub types: Arc<str>,
 }
 
 /// The table a record goes to.
@@ -39,6 +76,12 @@ pub enum Table {
     Contacts,
     /// HubSpot companies and Salesforce accounts alike.
     Accounts,
+    /// Whom a record belongs to: users of the vendor, and queues.
+    Owners,
+    /// The stages of the pipelines that deals go through.
+    Stages,
+    /// Which record belongs to which. Holds no records but [`Link`]s.
+    Associations,
 }
 
 impl Table {
@@ -48,6 +91,9 @@ impl Table {
             Self::Deals => "deals",
             Self::Contacts => "contacts",
             Self::Accounts => "accounts",
+            Self::Owners => "owners",
+            Self::Stages => "stages",
+            Self::Associations => "associations",
         }
     }
 }
@@ -61,6 +107,10 @@ pub enum Fields {
     Contact(ContactFields),
     /// For [`Table::Accounts`].
     Account(AccountFields),
+    /// For [`Table::Owners`].
+    Owner(OwnerFields),
+    /// For [`Table::Stages`].
+    Stage(StageFields),
 }
 
 impl Fields {
@@ -70,6 +120,8 @@ impl Fields {
             Self::Deal(_) => Table::Deals,
             Self::Contact(_) => Table::Contacts,
             Self::Account(_) => Table::Accounts,
+            Self::Owner(_) => Table::Owners,
+            Self::Stage(_) => Table::Stages,
         }
     }
 }
@@ -135,4 +187,38 @@ pub struct AccountFields {
     pub annual_revenue: Option<String>,
     /// The owner's id at the vendor.
     pub owner_id: Option<String>,
+}
+
+/// Columns of `owners`. `None` is SQL `NULL`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OwnerFields {
+    /// E-mail address.
+    pub email: Option<String>,
+    /// Given name.
+    pub first_name: Option<String>,
+    /// Family name.
+    pub last_name: Option<String>,
+    /// The vendor's id of the user behind it; also of one who was deactivated.
+    pub user_id: Option<String>,
+    /// `PERSON` or `QUEUE`.
+    pub kind: Option<String>,
+}
+
+/// Columns of `stages`. `None` is SQL `NULL`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct StageFields {
+    /// The stage's name.
+    pub name: Option<String>,
+    /// Its place in the pipeline, from 0.
+    pub position: Option<i64>,
+    /// How probable it is that a deal in this stage is won, 0 to 1, as decimal text.
+    pub probability: Option<String>,
+    /// Whether deals in this stage are over.
+    pub is_closed: Option<bool>,
+    /// The pipeline's id.
+    pub pipeline: Option<String>,
+    /// The pipeline's name.
+    pub pipeline_name: Option<String>,
+    /// The pipeline's place among the others, from 0.
+    pub pipeline_position: Option<i64>,
 }

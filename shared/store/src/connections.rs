@@ -41,7 +41,8 @@ impl Store {
         let row = sqlx::query!(
             r#"INSERT INTO connections (workspace_id, connector, credentials) VALUES ($1, $2, $3)
                ON CONFLICT (workspace_id, connector)
-               DO UPDATE SET credentials = excluded.credentials, account_id = NULL, generation = connections.generation + 1,
+               DO UPDATE SET credentials = excluded.credentials, account_id = NULL, utc_offset_ms = NULL,
+                             generation = connections.generation + 1,
                              updated_at = now()
                RETURNING account_id, created_at, updated_at, (xmax = 0) AS "created!""#,
             workspace_id.as_str(),
@@ -117,18 +118,24 @@ impl Store {
         if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost) }
     }
 
-    /// Remembers which account the connection reaches, unless that is known or the credentials are others by now.
+    /// Remembers which account the connection reaches and how far its clock is ahead of UTC, unless that is known or the credentials are others by now.
     ///
     /// # Errors
     /// If Postgres is not available.
-    pub async fn set_account(&self, lease: &Lease, account_id: &str) -> Result<(), StoreError> {
+    pub async fn set_account(
+        &self,
+        lease: &Lease,
+        account_id: &str,
+        utc_offset_ms: Option<i64>,
+    ) -> Result<(), StoreError> {
         sqlx::query!(
-            r#"UPDATE connections SET account_id = $3
+            r#"UPDATE connections SET account_id = $3, utc_offset_ms = $5
                WHERE workspace_id = $1 AND connector = $2 AND account_id IS NULL AND generation = $4"#,
             lease.workspace_id.as_str(),
             lease.connector.as_str(),
             account_id,
-            lease.generation
+            lease.generation,
+            utc_offset_ms
         )
         .execute(&self.pool)
         .await?;

@@ -9,19 +9,23 @@ mod connections;
 mod error;
 mod inspect;
 mod jobs;
+mod known;
 mod pool;
 mod records;
 mod secrets;
 mod seed;
 mod workspaces;
+mod yardstick;
 
 pub use connections::StoredConnection;
 pub use error::StoreError;
 pub use inspect::RecordCounts;
 pub use jobs::{
-    Accepted, Claim, Claimed, CursorState, Ending, JobPage, Lease, NewJob, NotClaimable, PageBatch,
-    PagesCommitted, Resting,
+    Accepted, BatchCommitted, Claim, Claimed, Compared, CursorState, Ending, JobPage, Lease, NewJob,
+    NotClaimable, PageBatch, PagesCommitted, Resting,
 };
+pub use known::Known;
 pub use pool::{PoolOptions, Store};
 pub use secrets::{InvalidKey, SecretKey};
 pub use seed::seeded_workspace;
+pub use yardstick::CopyAndMerge;

@@ -74,9 +74,19 @@ async fn refused_credentials_are_not_repeated_in_the_answer_or_the_log() {
     let log = Log::capture();
     let oversized = format!("{SECRET}{}", "x".repeat(16 * 1024));
     for (body, said) in [
-        (json!({"credentials": {}}), "`credentials.accessToken` is missing"),
-        (json!({"credentials": {"accessToken": ""}}), "`credentials.accessToken` is missing"),
-        (json!({"credentials": {"accessToken": SECRET, "refreshToken": SECRET}}), "refreshToken"),
+        (
+            json!({"credentials": {}}),
+            "needs `accessToken` or else `refreshToken`, `clientId`, `clientSecret`",
+        ),
+        (json!({"credentials": {"accessToken": ""}}), "`credentials` needs `accessToken` or else"),
+        (
+            json!({"credentials": {"accessToken": SECRET, "refreshToken": SECRET}}),
+            "`credentials.clientId` is missing",
+        ),
+        (
+            json!({"credentials": {"refreshToken": SECRET, "clientId": SECRET}}),
+            "`credentials.clientSecret` is missing",
+        ),
         (json!({"credentials": {"token": SECRET}}), "token"),
         (json!({"credentials": {"accessToken": oversized}}), "16384 bytes"),
         (json!({"credentials": {"accessToken": [SECRET]}}), "`credentials.accessToken` must be text"),

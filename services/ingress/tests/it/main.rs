@@ -4,6 +4,7 @@
 
 mod accepting;
 mod answer;
+mod approving;
 mod bodies;
 mod credentials;
 mod fixture;

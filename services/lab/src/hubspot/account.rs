@@ -1,28 +1,36 @@
 //! Everything small: the account, its owners, its pipelines and its properties.
 
+use std::sync::Arc;
+
 use axum::Extension;
-use axum::extract::{Path, Query};
+use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::data::{OWNERS, PIPELINES, Property};
+use super::data::{Property, push_datetime};
+use super::directory::{MADE_MS, Owner, Pipeline, Zone};
 use super::gate::Call;
 use super::query::limit;
 use super::{Object, problem};
-
-const MADE_AT: &str = "2019-01-01T00:00:00Z";
+use crate::state::LabState;
 
 /// `GET /account-info/v3/details`.
-pub(super) async fn details(Extension(call): Extension<Call>) -> Response {
+pub(super) async fn details(State(lab): State<Arc<LabState>>, Extension(call): Extension<Call>) -> Response {
+    let Zone { name, utc_offset_min } = lab.directory().zone(call.portal);
+    let sign = if utc_offset_min < 0 { '-' } else { '+' };
+    let (hours, minutes) = (utc_offset_min.abs() / 60, utc_offset_min.abs() % 60);
     problem::ok(&json!({
-        "portalId": call.portal, "accountType": "STANDARD", "timeZone": "UTC", "companyCurrency": "EUR",
-        "additionalCurrencies": ["USD", "CHF", "JPY", "GBP"], "utcOffset": "+00:00", "utcOffsetMilliseconds": 0,
+        "portalId": call.portal, "accountType": "STANDARD", "timeZone": name, "companyCurrency": "EUR",
+        "additionalCurrencies": ["USD", "CHF", "JPY", "GBP"],
+        "utcOffset": format!("{sign}{hours:02}:{minutes:02}"),
+        "utcOffsetMilliseconds": i64::from(utc_offset_min) * 60_000,
         "uiDomain": "app-eu1.hubspot.com", "dataHostingLocation": "eu1",
     }))
 }
 
 /// `GET /crm/v3/owners`.
 pub(super) async fn owners(
+    State(lab): State<Arc<LabState>>,
     Extension(call): Extension<Call>,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Response {
@@ -38,11 +46,8 @@ pub(super) async fn owners(
             _ => {}
         }
     }
-    let all: Vec<Value> = if archived {
-        vec![owner(&(55_001, "Old", "Timer", "old@lab.test"), true)]
-    } else {
-        OWNERS.iter().filter(|(id, ..)| *id >= after).map(|known| owner(known, false)).collect()
-    };
+    let directory = lab.directory();
+    let all: Vec<Value> = directory.owners(archived).filter(|one| one.id >= after).map(owner).collect();
     let page_size = usize::try_from(page_size).unwrap_or(100);
     let mut body = json!({"results": all.iter().take(page_size).collect::<Vec<_>>()});
     if let Some(next) = all.get(page_size) {
@@ -51,37 +56,52 @@ pub(super) async fn owners(
     problem::ok(&body)
 }
 
-fn owner((id, first, last, email): &(u64, &str, &str, &str), archived: bool) -> Value {
-    let user = id % 100_000 + 4_000;
+fn owner(owner: &Owner) -> Value {
+    let user = owner.id % 100_000 + 4_000;
     json!({
-        "id": id.to_string(), "email": email, "type": "PERSON", "firstName": first, "lastName": last,
+        "id": owner.id.to_string(), "email": owner.email, "type": "PERSON", "firstName": owner.first_name,
+        "lastName": owner.last_name,
         // A deactivated person keeps the user id only under the longer name.
-        "userId": if archived { Value::Null } else { json!(user) }, "userIdIncludingInactive": user,
-        "createdAt": MADE_AT, "updatedAt": MADE_AT, "archived": archived,
+        "userId": if owner.archived { Value::Null } else { json!(user) }, "userIdIncludingInactive": user,
+        "createdAt": datetime(MADE_MS), "updatedAt": datetime(owner.updated_ms), "archived": owner.archived,
         "teams": [{"id": "5", "name": "EMEA", "primary": true}],
     })
 }
 
 /// `GET /crm/v3/pipelines/{object}`.
-pub(super) async fn pipelines(Extension(call): Extension<Call>, Path(segment): Path<String>) -> Response {
+pub(super) async fn pipelines(
+    State(lab): State<Arc<LabState>>,
+    Extension(call): Extension<Call>,
+    Path(segment): Path<String>,
+) -> Response {
     if Object::parse(&segment) != Some(Object::Deals) {
         return problem::unknown_object(&call.id, &segment);
     }
-    let pipelines = PIPELINES.iter().enumerate().map(|(order, (id, label, stages))| {
-        let stages = stages.iter().enumerate().map(|(order, (id, label, probability))| {
-            let closed = matches!(*probability, "1.0" | "0.0");
-            json!({
-                "id": id, "label": label, "displayOrder": order, "archived": false,
-                "metadata": {"isClosed": closed.to_string(), "probability": probability},
-                "writePermissions": "CRM_PERMISSIONS_ENFORCEMENT", "createdAt": MADE_AT, "updatedAt": MADE_AT,
-            })
-        });
+    let directory = lab.directory();
+    let pipelines = directory.pipelines().iter().enumerate().map(|(order, one)| pipeline(order, one));
+    problem::ok(&json!({"results": pipelines.collect::<Vec<_>>()}))
+}
+
+fn pipeline(order: usize, pipeline: &Pipeline) -> Value {
+    let made_at = datetime(MADE_MS);
+    let stages = pipeline.stages.iter().enumerate().map(|(order, stage)| {
+        let closed = matches!(stage.probability.as_str(), "1.0" | "0.0");
         json!({
-            "id": id, "label": label, "displayOrder": order, "archived": false, "createdAt": MADE_AT,
-            "updatedAt": MADE_AT, "stages": stages.collect::<Vec<_>>(),
+            "id": stage.id, "label": stage.label, "displayOrder": order, "archived": false,
+            "metadata": {"isClosed": closed.to_string(), "probability": stage.probability},
+            "writePermissions": "CRM_PERMISSIONS_ENFORCEMENT", "createdAt": made_at, "updatedAt": made_at,
         })
     });
-    problem::ok(&json!({"results": pipelines.collect::<Vec<_>>()}))
+    json!({
+        "id": pipeline.id, "label": pipeline.label, "displayOrder": order, "archived": false,
+        "createdAt": made_at, "updatedAt": made_at, "stages": stages.collect::<Vec<_>>(),
+    })
+}
+
+fn datetime(unix_ms: i64) -> String {
+    let mut text = String::new();
+    push_datetime(&mut text, unix_ms);
+    text
 }
 
 /// `GET /crm/v3/properties/{object}`.
@@ -101,7 +121,7 @@ fn describe(object: Object, property: &Property) -> Value {
         "name": property.name, "label": property.label, "type": kind, "fieldType": field,
         "groupName": format!("{}information", object.name()), "options": options.collect::<Vec<_>>(),
         "calculated": false, "hasUniqueValue": property.name == "hs_object_id", "hidden": false,
-        "hubspotDefined": !property.custom, "formField": false, "createdAt": MADE_AT, "updatedAt": MADE_AT,
+        "hubspotDefined": !property.custom, "formField": false, "createdAt": datetime(MADE_MS), "updatedAt": datetime(MADE_MS),
         "modificationMetadata": {"archivable": property.custom, "readOnlyDefinition": !property.custom,
             "readOnlyValue": property.always()},
     });

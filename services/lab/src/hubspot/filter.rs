@@ -60,6 +60,35 @@ struct Filter {
     test: Test,
 }
 
+/// Ids from `low` to `high`, both included; none if `low` is the greater one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ids {
+    pub(super) low: i64,
+    pub(super) high: i64,
+}
+
+impl Ids {
+    const ALL: Self = Self { low: 0, high: i64::MAX };
+
+    /// `None` for what is no number to compare with.
+    fn at_least(low: f64) -> Option<Self> {
+        low.is_finite().then(|| Self { low: low.ceil() as i64, ..Self::ALL })
+    }
+
+    fn at_most(high: f64) -> Option<Self> {
+        high.is_finite().then(|| Self { high: high.floor() as i64, ..Self::ALL })
+    }
+
+    fn intersection(self, other: Self) -> Self {
+        Self { low: self.low.max(other.low), high: self.high.min(other.high) }
+    }
+
+    /// All of both and what is between them.
+    fn hull(self, other: Self) -> Self {
+        Self { low: self.low.min(other.low), high: self.high.max(other.high) }
+    }
+}
+
 /// All filters of a search.
 #[derive(Debug)]
 pub(super) struct Filters {
@@ -84,10 +113,22 @@ impl Filters {
             || self.groups.iter().any(|group| group.iter().all(|filter| filter.pass(row, scratch)))
     }
 
-    /// No record with a smaller id can pass: lets a keyset walk start where it left off.
-    pub(super) fn lowest_id(&self) -> u64 {
-        let lowest_of = |group: &Vec<Filter>| group.iter().map(Filter::lowest_id).max().unwrap_or(0);
-        self.groups.iter().map(lowest_of).min().unwrap_or(0)
+    /// No record with another id can pass: lets a walk by id look at its range only.
+    pub(super) fn ids(&self) -> Ids {
+        let of_group = |group: &Vec<Filter>| {
+            let ids = group.iter().filter_map(Filter::ids);
+            ids.fold(Ids::ALL, Ids::intersection)
+        };
+        self.groups.iter().map(of_group).reduce(Ids::hull).unwrap_or(Ids::ALL)
+    }
+
+    /// Whether every record with one of [`Filters::ids`] passes.
+    pub(super) fn are_about_ids_only(&self) -> bool {
+        match self.groups.as_slice() {
+            [] => true,
+            [only] => only.iter().all(|filter| filter.ids().is_some()),
+            _ => false,
+        }
     }
 }
 
@@ -137,14 +178,28 @@ impl Filter {
         }
     }
 
-    fn lowest_id(&self) -> u64 {
-        let (Test::Compare(passes, Key::Number(than)), "hs_object_id") = (&self.test, self.property.name)
-        else {
-            return 0;
-        };
-        // Of the comparisons only "greater" and "greater or equal" have a lower end.
-        let greater = passes(Ordering::Greater) && !passes(Ordering::Less);
-        if greater && *than > 0.0 { *than as u64 } else { 0 }
+    /// The ids that pass, if it is about ids and they have no gaps.
+    fn ids(&self) -> Option<Ids> {
+        if self.property.name != "hs_object_id" {
+            return None;
+        }
+        match &self.test {
+            Test::Between(Key::Number(low), Key::Number(high)) => {
+                Some(Ids::at_least(*low)?.intersection(Ids::at_most(*high)?))
+            }
+            Test::Compare(passes, Key::Number(than)) => {
+                let than = *than;
+                match [Ordering::Less, Ordering::Equal, Ordering::Greater].map(passes) {
+                    [true, false, false] => Ids::at_most(than.ceil() - 1.0),
+                    [true, true, false] => Ids::at_most(than),
+                    [false, true, false] => Some(Ids::at_least(than)?.intersection(Ids::at_most(than)?)),
+                    [false, true, true] => Ids::at_least(than),
+                    [false, false, true] => Ids::at_least(than.floor() + 1.0),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
     }
 }
 

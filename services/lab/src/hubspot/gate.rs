@@ -16,6 +16,7 @@ use crate::faults::{FaultKind, FaultRule, Stage};
 use crate::ledger::Page;
 use crate::limiter::{Budget, Class, Refusal};
 use crate::state::LabState;
+use crate::tokens::Bearer;
 
 /// Longer request lines are refused by the vendor's proxy.
 const TARGET_LENGTH_MAX: usize = 16_000;
@@ -40,18 +41,36 @@ pub(super) struct Served {
 }
 
 pub(super) async fn gate(State(lab): State<Arc<LabState>>, request: Request, next: Next) -> Response {
-    let id = CorrelationId(lab.correlation_id());
-    let portal = portal_of(request.headers());
+    let bearer = bearer_of(&lab, request.headers());
+    let id = received(&lab, bearer.portal(), request.uri().path());
+    let response = match bearer {
+        _ if target(&request).len() > TARGET_LENGTH_MAX => problem::html(StatusCode::URI_TOO_LONG),
+        Bearer::Unknown => problem::unauthorized(&id),
+        Bearer::Expired { expired_ms, .. } => problem::expired(&id, expired_ms, lab.now_ms()),
+        Bearer::Portal(portal) => authorized(&lab, Call { id: id.clone(), portal }, request, next).await,
+    };
+    answered(&lab, &id, bearer.portal(), response)
+}
+
+/// For requests without a token: only the log, and the faults that name the endpoint.
+pub(super) async fn token_gate(State(lab): State<Arc<LabState>>, request: Request, next: Next) -> Response {
+    let id = received(&lab, None, request.uri().path());
+    // Which portal it is about is known only once the token was read; no rule for a single portal hits here.
+    let call = Call { id: id.clone(), portal: 0 };
+    let response = faulty(&lab, call, request, next).await;
+    answered(&lab, &id, None, response)
+}
+
+fn received(lab: &LabState, portal: Option<u64>, path: &str) -> CorrelationId {
     {
         let mut ledger = lab.ledger();
-        ledger.received(lab.clock.now_us(), portal, object_of(request.uri().path()));
+        ledger.received(lab.clock.now_us(), portal, object_of(path));
     }
     lab.count_received();
-    let mut response = match portal {
-        _ if target(&request).len() > TARGET_LENGTH_MAX => problem::html(StatusCode::URI_TOO_LONG),
-        None => problem::unauthorized(&id),
-        Some(portal) => authorized(&lab, Call { id: id.clone(), portal }, request, next).await,
-    };
+    CorrelationId(lab.correlation_id())
+}
+
+fn answered(lab: &LabState, id: &CorrelationId, portal: Option<u64>, mut response: Response) -> Response {
     if let Ok(value) = HeaderValue::from_str(&id.0) {
         response.headers_mut().insert("x-hubspot-correlation-id", value);
     }
@@ -87,17 +106,22 @@ async fn authorized(lab: &LabState, call: Call, request: Request, next: Next) ->
         }
     };
     delay(lab.config.latency_ms).await;
-    // Before the rule is taken: whoever replaces the rules after that must be noticed by a request that hangs.
-    let replaced = lab.faults_replaced();
-    let fault = lab.faults().take(Stage::Inside, &target, call.portal);
-    let mut response = match fault {
-        Some(rule) => inside(lab, call, Fault { rule, replaced }, request, next).await,
-        None => run(call, request, next).await,
-    };
+    let mut response = faulty(lab, call, request, next).await;
     if class == Class::Objects {
         set_rate_headers(lab, response.headers_mut(), budget);
     }
     response
+}
+
+/// Runs the request, or whatever a rule makes of it.
+async fn faulty(lab: &LabState, call: Call, request: Request, next: Next) -> Response {
+    // Before the rule is taken: whoever replaces the rules after that must be noticed by a request that hangs.
+    let replaced = lab.faults_replaced();
+    let fault = lab.faults().take(Stage::Inside, target(&request), call.portal);
+    match fault {
+        Some(rule) => inside(lab, call, Fault { rule, replaced }, request, next).await,
+        None => run(call, request, next).await,
+    }
 }
 
 async fn run(call: Call, mut request: Request, next: Next) -> Response {
@@ -106,10 +130,12 @@ async fn run(call: Call, mut request: Request, next: Next) -> Response {
 }
 
 fn at_the_door(call: &Call, rule: &FaultRule) -> Response {
-    if rule.kind == FaultKind::Unauthorized {
-        return problem::unauthorized(&call.id);
-    }
-    problem::rate_limited(&call.id, Refusal::TenSecondly { wait_us: 0 }, rule.retry_after)
+    let refusal = match rule.kind {
+        FaultKind::Unauthorized => return problem::unauthorized(&call.id),
+        FaultKind::DailyLimit => Refusal::Daily { wait_us: 0 },
+        _ => Refusal::TenSecondly { wait_us: 0 },
+    };
+    problem::rate_limited(&call.id, refusal, rule.retry_after)
 }
 
 /// A rule that hit a request, and how the request learns that the rules were replaced.
@@ -136,14 +162,22 @@ async fn inside(lab: &LabState, call: Call, fault: Fault, request: Request, next
         }
         FaultKind::Status => {
             let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            problem::envelope(status, &call.id, category_of(status), "A fault was asked for in the lab.")
+            refused(&call, status, rule.category.as_deref(), request.uri().path())
         }
-        FaultKind::Latency | FaultKind::Unauthorized | FaultKind::RateLimitStorm => {
+        FaultKind::Latency | FaultKind::Unauthorized | FaultKind::RateLimitStorm | FaultKind::DailyLimit => {
             run(call, request, next).await
         }
     };
     problem::set_retry_after(&mut response, rule.retry_after);
     response
+}
+
+fn refused(call: &Call, status: StatusCode, category: Option<&str>, path: &str) -> Response {
+    let category = category.unwrap_or_else(|| category_of(status));
+    if category == "MISSING_SCOPES" {
+        return problem::missing_scopes(&call.id, path);
+    }
+    problem::envelope(status, &call.id, category, "A fault was asked for in the lab.")
 }
 
 /// Promises the whole body, sends half of it, and breaks the connection.
@@ -199,6 +233,7 @@ fn category_of(status: StatusCode) -> &'static str {
         401 => "EXPIRED_AUTHENTICATION",
         403 => "MISSING_SCOPES",
         404 => "OBJECT_NOT_FOUND",
+        423 => "RESOURCE_LOCKED",
         429 => "RATE_LIMITS",
         _ => "INTERNAL_ERROR",
     }
@@ -212,11 +247,10 @@ fn object_of(path: &str) -> Option<Object> {
     Object::parse(path.strip_prefix("/crm/v3/objects/")?.split('/').next()?)
 }
 
-/// `Bearer pat-lab-<digits>`, optionally followed by `-` and anything.
-fn portal_of(headers: &HeaderMap) -> Option<u64> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let token = value.strip_prefix("Bearer ")?.strip_prefix("pat-lab-")?;
-    let digits = token.split_once('-').map_or(token, |(digits, _)| digits);
-    // `parse` alone would take a plus sign.
-    if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
+fn bearer_of(lab: &LabState, headers: &HeaderMap) -> Bearer {
+    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    match value.and_then(|value| value.strip_prefix("Bearer ")) {
+        Some(token) => lab.bearer(token),
+        None => Bearer::Unknown,
+    }
 }

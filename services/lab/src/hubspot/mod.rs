@@ -4,15 +4,18 @@ mod account;
 mod associations;
 mod batch;
 mod data;
+mod directory;
 mod filter;
 mod gate;
 mod list;
+mod oauth;
 mod problem;
 mod query;
 mod search;
 
 pub(crate) use data::{AsOf, Dataset, Standing, Version, mix, push_record};
 pub use data::{Change, Changed, Expectation, Merge, Object};
+pub(crate) use directory::{Directory, Zone};
 
 use std::sync::Arc;
 
@@ -36,5 +39,13 @@ pub(crate) fn router(lab: Arc<LabState>) -> Router {
         .route("/account-info/v3/details", get(account::details))
         .fallback(problem::not_found)
         .layer(from_fn_with_state(Arc::clone(&lab), gate::gate))
+        .merge(token_router(&lab))
         .with_state(lab)
+}
+
+/// Where tokens come from, which needs no token and counts against no limit.
+fn token_router(lab: &Arc<LabState>) -> Router<Arc<LabState>> {
+    Router::new()
+        .route("/oauth/{version}/token", post(oauth::token))
+        .layer(from_fn_with_state(Arc::clone(lab), gate::token_gate))
 }

@@ -4,6 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde_json::{Value, json};
 
+use super::data::push_datetime;
 use super::gate::CorrelationId;
 use crate::limiter::Refusal;
 
@@ -33,6 +34,49 @@ pub(super) fn unauthorized(id: &CorrelationId) -> Response {
     );
     response.headers_mut().insert("x-hubspot-auth-failure", HeaderValue::from_static("401 Unauthorized"));
     response
+}
+
+/// A 401 for a token that was good once.
+pub(super) fn expired(id: &CorrelationId, expired_ms: i64, now_ms: i64) -> Response {
+    let mut expired_at = String::new();
+    push_datetime(&mut expired_at, expired_ms);
+    let seconds = (now_ms - expired_ms) / 1_000;
+    let body = json!({
+        "status": "error",
+        "message": format!("The OAuth token used to make this call expired {seconds} second(s) ago."),
+        "correlationId": id.0,
+        "category": "EXPIRED_AUTHENTICATION",
+        "context": {"expire time": [expired_at]},
+    });
+    json_response(StatusCode::UNAUTHORIZED, &body)
+}
+
+/// A 403 for a token that may do other things.
+pub(super) fn missing_scopes(id: &CorrelationId, path: &str) -> Response {
+    let body = json!({
+        "status": "error",
+        "message": "This app hasn't been granted all required scopes to make this call. Read more about required \
+                    scopes here: https://developers.hubspot.com/scopes.",
+        "correlationId": id.0,
+        "category": "MISSING_SCOPES",
+        "errors": [{
+            "message": "One or more of the following scopes are required.",
+            "context": {"requiredGranularScopes": [required_scope(path)]},
+        }],
+        "links": {"scopes": "https://developers.hubspot.com/scopes"},
+    });
+    json_response(StatusCode::FORBIDDEN, &body)
+}
+
+/// `/crm/v3/owners` needs `crm.objects.owners.read`, and so on.
+fn required_scope(path: &str) -> String {
+    let mut segments = path.trim_start_matches("/crm/").split('/').skip(1);
+    match (segments.next().unwrap_or_default(), segments.next()) {
+        ("objects" | "associations" | "pipelines", Some(object)) => format!("crm.objects.{object}.read"),
+        ("properties", Some(object)) => format!("crm.schemas.{object}.read"),
+        ("owners", _) => "crm.objects.owners.read".to_owned(),
+        _ => "oauth".to_owned(),
+    }
 }
 
 pub(super) fn rate_limited(id: &CorrelationId, refusal: Refusal, retry_after_s: Option<u64>) -> Response {
@@ -79,7 +123,7 @@ pub(super) fn ok(body: &Value) -> Response {
     json_response(StatusCode::OK, body)
 }
 
-fn json_response(status: StatusCode, body: &Value) -> Response {
+pub(super) fn json_response(status: StatusCode, body: &Value) -> Response {
     raw_json(status, body.to_string())
 }
 

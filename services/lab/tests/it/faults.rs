@@ -103,3 +103,57 @@ async fn rules_that_make_no_sense_are_refused() {
     assert!(vendor.lab.set_faults(vec![FaultRule::status(200, 1)]).is_err());
     assert!(vendor.lab.set_faults(vec![FaultRule::status(500, 0)]).is_err());
 }
+
+async fn refused(vendor: &Vendor, path: &str) -> (u16, Option<String>, Value) {
+    let response = vendor.get(path).await;
+    let wait = response.headers().get("retry-after").map(|wait| wait.to_str().unwrap().to_owned());
+    (response.status().as_u16(), wait, response.json().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_missing_scope_is_named_and_shuts_off_one_path_alone() {
+    let vendor = Vendor::start(small()).await;
+    for (path, scope) in [
+        ("/crm/v3/owners", "crm.objects.owners.read"),
+        (DEALS, "crm.objects.deals.read"),
+        ("/crm/v3/properties/contacts", "crm.schemas.contacts.read"),
+    ] {
+        let only = path.split('?').next().unwrap().to_owned();
+        vendor.lab.set_faults(vec![FaultRule { path: Some(only), ..FaultRule::status(403, 1) }]).unwrap();
+        assert_eq!(vendor.get("/crm/v3/objects/companies").await.status(), 200);
+        let (status, _, body) = refused(&vendor, path).await;
+        assert_eq!((status, &body["category"]), (403, &"MISSING_SCOPES".into()));
+        assert_eq!(body["errors"][0]["context"]["requiredGranularScopes"][0], scope);
+    }
+    let category = Some("USER_DOES_NOT_HAVE_PERMISSIONS".to_owned());
+    vendor.lab.set_faults(vec![FaultRule { category, ..FaultRule::status(403, 1) }]).unwrap();
+    assert_eq!(refused(&vendor, DEALS).await.2["category"], "USER_DOES_NOT_HAVE_PERMISSIONS");
+}
+
+#[tokio::test]
+async fn locks_moves_and_full_days_come_with_and_without_a_retry_after() {
+    let vendor = Vendor::start(small()).await;
+    for status in [423, 477] {
+        for retry_after in [None, Some(86_400)] {
+            vendor.lab.set_faults(vec![FaultRule { retry_after, ..FaultRule::status(status, 1) }]).unwrap();
+            let (answered, wait, _) = refused(&vendor, DEALS).await;
+            assert_eq!((answered, wait), (status, retry_after.map(|s| s.to_string())));
+        }
+    }
+    vendor.lab.set_faults(vec![FaultRule::new(FaultKind::DailyLimit)]).unwrap();
+    let (status, wait, body) = refused(&vendor, DEALS).await;
+    assert_eq!((status, wait, &body["policyName"]), (429, None, &"DAILY".into()));
+    let too_long = FaultRule { status: Some(414), ..FaultRule::new(FaultKind::Html) };
+    vendor.lab.set_faults(vec![too_long]).unwrap();
+    assert_eq!(vendor.get(DEALS).await.status(), 414);
+}
+
+#[tokio::test]
+async fn requests_for_tokens_are_hit_only_by_rules_that_name_them() {
+    let vendor = Vendor::start(small()).await;
+    let named = FaultRule { path: Some("/oauth/".to_owned()), ..FaultRule::status(500, 1) };
+    vendor.lab.set_faults(vec![FaultRule::status(503, 1), named]).unwrap();
+    assert_eq!(vendor.post("/oauth/v3/token", &Value::Null).await.status(), 500);
+    assert_eq!(vendor.post("/oauth/v3/token", &Value::Null).await.status(), 400);
+    assert_eq!(vendor.get(DEALS).await.status(), 503);
+}

@@ -48,6 +48,18 @@ fn searches_and_the_day_have_limits_of_their_own() {
     assert!(portal.admit(Class::Search, day).is_ok());
 }
 
+#[test]
+fn a_day_begins_at_the_midnight_of_the_account() {
+    let hour = 3_600 * SECOND;
+    let mut portal = PortalLimiter::new(Limits { daily: 1, ..Limits::unlimited() });
+    portal.set_utc_offset_us(-2 * 3_600_000_000);
+    assert!(portal.admit(Class::Objects, 30 * hour).is_ok());
+    let daily = |wait_us| Err(Refusal::Daily { wait_us });
+    assert_eq!(portal.admit(Class::Objects, 48 * hour), daily(2 * hour), "22:00 there");
+    assert!(portal.admit(Class::Objects, 50 * hour).is_ok());
+    assert_eq!(portal.admit(Class::Objects, 50 * hour), daily(24 * hour));
+}
+
 #[tokio::test]
 async fn the_tokens_of_a_portal_share_its_window_and_other_portals_do_not() {
     let limits = Limits { objects_per_10s: 3, search_per_s: 1, daily: 650_000 };

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "the switch in clippy.toml covers test functions, not what they call")]
 
+mod account;
 mod associations;
 mod batch;
 mod changes;
@@ -10,6 +11,8 @@ mod dataset;
 mod faults;
 mod index_lag;
 mod limits;
+mod oauth;
 mod paging;
 mod search;
+mod search_by_id;
 mod vendor;

@@ -72,7 +72,7 @@ async fn measure_on(instance: &Instance, config: &Config, seconds: u32) -> anyho
             prefix,
             workspaces,
         };
-        let meter = Meter::begin();
+        let meter = Meter::begin(None);
         let load = load::run(plan).await?;
         runs.push(Run::new(connections, &load, meter.end()));
     }

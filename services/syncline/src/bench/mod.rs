@@ -3,10 +3,14 @@
 
 mod accept;
 mod first_sync;
+mod increments;
 mod load;
 mod pickup;
 mod report;
 mod resources;
+mod scale;
+mod sync;
+mod worker_process;
 
 use std::process::ExitCode;
 
@@ -38,8 +42,10 @@ enum Part {
     Accept,
     /// From the 202 to the first request to the vendor.
     Pickup,
-    /// A whole first sync, and one with nothing new.
+    /// First syncs beside COPY and merge, and increments.
     Sync,
+    /// First syncs of 64,000 and of a million records: the worker's memory. Takes a minute, so only when asked for.
+    Scale,
 }
 
 impl std::fmt::Display for Part {
@@ -48,6 +54,7 @@ impl std::fmt::Display for Part {
             Self::Accept => "accept",
             Self::Pickup => "pickup",
             Self::Sync => "sync",
+            Self::Scale => "scale",
         })
     }
 }
@@ -90,6 +97,11 @@ async fn measure(config: &Config, args: &BenchArgs) -> anyhow::Result<Report> {
         let sync = Box::pin(first_sync::measure(config)).await?;
         say(&sync.table());
         report.sync = Some(sync);
+    }
+    if wants(Part::Scale) {
+        let scale = Box::pin(scale::measure(config)).await?;
+        say(&scale.table());
+        report.scale = Some(scale);
     }
     Ok(report)
 }

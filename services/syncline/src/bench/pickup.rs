@@ -72,7 +72,7 @@ async fn measure_on(instance: &Instance) -> anyhow::Result<Pickup> {
     for n in 0..WARM_UPS {
         sample(&mut post, &client, n).await?;
     }
-    let meter = Meter::begin();
+    let meter = Meter::begin(None);
     let mut samples = Vec::with_capacity(SAMPLES);
     for n in WARM_UPS..WARM_UPS + SAMPLES {
         samples.push(sample(&mut post, &client, n).await?);

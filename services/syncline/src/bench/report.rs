@@ -7,6 +7,7 @@ use super::accept::Accept;
 use super::first_sync::Syncs;
 use super::pickup::Pickup;
 use super::resources::Resources;
+use super::scale::Scale;
 
 /// Everything that was measured.
 #[derive(Debug, Serialize)]
@@ -16,6 +17,7 @@ pub(super) struct Report {
     pub accept: Option<Accept>,
     pub pickup: Option<Pickup>,
     pub sync: Option<Syncs>,
+    pub scale: Option<Scale>,
 }
 
 /// Of many samples, in milliseconds.
@@ -88,12 +90,14 @@ impl Report {
         let machine = format!(
             "Everything on one machine with {cores} cores: load, lab, services, nats-server, Postgres with fsync; {build}.{others}"
         );
-        Self { machine, accept: None, pickup: None, sync: None }
+        Self { machine, accept: None, pickup: None, sync: None, scale: None }
     }
 
     /// Whether everything that was promised was found done.
     pub(super) fn is_well(&self) -> bool {
-        self.accept.as_ref().is_none_or(Accept::is_well) && self.sync.as_ref().is_none_or(Syncs::is_well)
+        self.accept.as_ref().is_none_or(Accept::is_well)
+            && self.sync.as_ref().is_none_or(Syncs::is_well)
+            && self.scale.as_ref().is_none_or(Scale::is_well)
     }
 
     pub(super) fn print_end(&self) {

@@ -19,6 +19,10 @@ pub(super) struct Resources {
     pub syncline_peak_rss_mb: Option<f64>,
     pub nats_cpu_s: Option<f64>,
     pub nats_peak_rss_mb: Option<f64>,
+    /// Of a worker in a process of its own.
+    pub worker_cpu_s: Option<f64>,
+    /// In the worker's whole life.
+    pub worker_peak_rss_mb: Option<f64>,
     /// All its processes.
     pub postgres_cpu_s: Option<f64>,
     /// At the end of the part; what its processes share is counted once.
@@ -29,13 +33,16 @@ pub(super) struct Resources {
 pub(super) struct Meter {
     nats: Option<u32>,
     postgres: Option<u32>,
-    /// Ours, of NATS, of Postgres.
-    before: [Option<Duration>; 3],
+    /// A worker in a process of its own.
+    worker: Option<u32>,
+    /// Ours, of NATS, of Postgres, of the worker.
+    before: [Option<Duration>; 4],
 }
 
 impl Meter {
-    /// Finds the servers among our children, and forgets our peak so far.
-    pub(super) fn begin() -> Self {
+    /// Finds the servers among our children, and forgets our peak so far. `worker` is the process of a worker, if
+    /// it has one of its own.
+    pub(super) fn begin(worker: Option<u32>) -> Self {
         let children = children(std::process::id());
         let named = |name: &str| children.iter().find(|child| comm(**child).starts_with(name)).copied();
         let (nats, postgres) = (named("nats-server"), named("postgres"));
@@ -43,20 +50,23 @@ impl Meter {
         if let Err(error) = fs::write("/proc/self/clear_refs", "5") {
             tracing::debug!(error = %error, "the peak is not reset");
         }
-        Self { nats, postgres, before: Self::cpu(nats, postgres) }
+        Self { nats, postgres, worker, before: Self::cpu(nats, postgres, worker) }
     }
 
     pub(super) fn end(&self) -> Resources {
-        let after = Self::cpu(self.nats, self.postgres);
+        let after = Self::cpu(self.nats, self.postgres, self.worker);
         let cpu = |i: usize| {
             after[i].zip(self.before[i]).map(|(after, before)| after.saturating_sub(before).as_secs_f64())
         };
+        let peak = |pid: Option<u32>| megabytes(&format!("/proc/{}/status", pid?), "VmHWM:");
         let all_of_postgres = self.postgres.map(|pid| children(pid).into_iter().chain([pid]));
         Resources {
             syncline_cpu_s: cpu(0),
             syncline_peak_rss_mb: megabytes("/proc/self/status", "VmHWM:"),
             nats_cpu_s: cpu(1),
-            nats_peak_rss_mb: self.nats.and_then(|pid| megabytes(&format!("/proc/{pid}/status"), "VmHWM:")),
+            nats_peak_rss_mb: peak(self.nats),
+            worker_cpu_s: cpu(3),
+            worker_peak_rss_mb: peak(self.worker),
             postgres_cpu_s: cpu(2),
             postgres_pss_mb: all_of_postgres.and_then(|pids| {
                 pids.map(|pid| megabytes(&format!("/proc/{pid}/smaps_rollup"), "Pss:")).sum()
@@ -64,20 +74,30 @@ impl Meter {
         }
     }
 
-    fn cpu(nats: Option<u32>, postgres: Option<u32>) -> [Option<Duration>; 3] {
+    fn cpu(nats: Option<u32>, postgres: Option<u32>, worker: Option<u32>) -> [Option<Duration>; 4] {
         let of = |pid: u32| cpu(Path::new(&format!("/proc/{pid}/stat")));
+        let own = |pid: u32| of(pid).map(|cpu| cpu.own);
         let postgres = postgres.map(|pid| {
             let running = children(pid).into_iter().filter_map(of).map(|cpu| cpu.own).sum::<Duration>();
             let main = of(pid).unwrap_or_default();
             running + main.own + main.of_ended_children
         });
-        [of(std::process::id()).map(|cpu| cpu.own), nats.and_then(of).map(|cpu| cpu.own), postgres]
+        [own(std::process::id()), nats.and_then(own), postgres, worker.and_then(own)]
     }
 }
 
 /// CPU time of the calling thread.
 pub(super) fn thread_cpu() -> Option<Duration> {
     cpu(Path::new("/proc/thread-self/stat")).map(|cpu| cpu.own)
+}
+
+/// Whether a process runs. Where there is no `/proc`, it is taken to.
+pub(super) fn lives(pid: u32) -> bool {
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
+        return !Path::new("/proc/self/stat").exists();
+    };
+    // Ended, and not waited for yet.
+    !matches!(fields(&stat).and_then(|mut fields| fields.next()), Some("Z" | "X"))
 }
 
 /// Of the last minute: what ran on this machine before.
@@ -133,8 +153,15 @@ mod tests {
 
     #[test]
     fn our_own_memory_and_cpu_time_are_found() {
-        let meter = Meter::begin();
+        let meter = Meter::begin(None);
         let resources = meter.end();
         assert!(resources.syncline_cpu_s.is_some() && resources.syncline_peak_rss_mb > Some(1.0));
+    }
+
+    #[test]
+    fn a_process_that_ended_does_not_live() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        assert!(lives(std::process::id()) && !lives(child.id()));
     }
 }

@@ -63,7 +63,7 @@ async fn sync_watch_and_jobs_speak_to_a_running_syncline() {
     };
     let (code, out, err) = run(&["sync", "demo", "--connector", "hubspot", "--watch"]);
     assert_eq!(code, Some(0), "{err}");
-    assert!(out.contains("completed: 2247 records"), "{out}");
+    assert!(out.contains("completed: 2263 records"), "{out}");
     let (code, out, _) = run(&["jobs", "demo"]);
     assert_eq!(code, Some(0));
     assert!(out.contains("completed"), "{out}");

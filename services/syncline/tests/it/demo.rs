@@ -10,6 +10,6 @@ fn the_demo_ends_with_an_account_that_adds_up() {
     let out = String::from_utf8(output.stdout).unwrap();
     let err = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(0), "{out}\n{err}");
-    assert!(out.contains("2,250") && out.contains("0 answered with 429"), "{out}");
+    assert!(out.contains("2,266") && out.contains("0 answered with 429"), "{out}");
     assert!(!out.contains('✗'), "{out}");
 }

@@ -43,11 +43,9 @@ async fn a_worker_that_hung_and_came_back_cannot_write_or_settle() {
     assert_eq!((view.attempts, view.takeovers), (1, 1));
     world.assert_complete().await;
     let result = view.result.unwrap();
-    assert_eq!(
-        result.results.iter().map(|object| object.listed).sum::<u64>(),
-        1_750,
-        "no page was counted twice"
-    );
+    let records =
+        result.results.iter().filter(|o| ["contacts", "companies", "deals"].contains(&o.object.as_str()));
+    assert_eq!(records.map(|object| object.listed).sum::<u64>(), 1_750, "no page was counted twice");
     drop((zombie, second));
 }
 

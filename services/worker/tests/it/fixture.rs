@@ -64,6 +64,8 @@ pub fn settings() -> Settings {
         retry_base: Duration::from_millis(100),
         pages_ahead_max: 1,
         commit_pages_max: 4,
+        delete_rows_max: 100,
+        delete_percent_max: 20,
         progress_interval: Duration::from_millis(20),
     }
 }
@@ -130,6 +132,7 @@ impl World {
             base_url: Some(self.lab.url.clone()),
             budgets: BTreeMap::from([("objects".to_owned(), none.clone()), ("search".to_owned(), none)]),
             page_size: Some(100),
+            slow_ms: None,
         };
         let config = ConnectorsConfig { connectors: BTreeMap::from([("hubspot".parse().unwrap(), hubspot)]) };
         Arc::new(Registry::new(&config, http).unwrap())

@@ -9,10 +9,15 @@
     reason = "tests"
 )]
 
+mod bulk;
 mod deaths;
+mod during;
 mod fixture;
+mod gone;
 mod increments;
 mod outages;
 mod outcomes;
 mod processes;
+mod second_sync;
+mod source;
 mod syncs;

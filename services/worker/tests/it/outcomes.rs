@@ -16,7 +16,14 @@ use crate::fixture::{World, settings, small_lab};
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_that_fails_on_a_broken_vendor_is_tried_again_and_resumes() {
     let mut world = World::new(small_lab()).await;
-    world.lab.set_faults(vec![FaultRule { after_requests: 12, ..FaultRule::status(503, 1) }]).unwrap();
+    world
+        .lab
+        .set_faults(vec![FaultRule {
+            path: Some("objects/contacts?".into()),
+            after_requests: 3,
+            ..FaultRule::status(503, 1)
+        }])
+        .unwrap();
     let worker = world.worker().await;
     let job = world.post().await;
     let waiting = world.seen(job, |view| view.waiting_reason.is_some()).await;

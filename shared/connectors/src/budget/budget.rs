@@ -23,6 +23,8 @@ pub(crate) struct Budget {
     line: tokio::sync::Mutex<()>,
     /// An answer or a correction came in, so who is next in line should look again.
     changed: Notify,
+    /// When somebody last had to wait for a slot.
+    waited: Mutex<Option<Instant>>,
 }
 
 /// What a budget is counted by.
@@ -43,7 +45,13 @@ pub(crate) struct Held {
 impl Budget {
     pub(super) fn new(key: BudgetKey, rules: &ClassRules) -> Self {
         let state = State::new(rules, Instant::now().into_std());
-        Self { key, state: Mutex::new(state), line: tokio::sync::Mutex::new(()), changed: Notify::new() }
+        Self {
+            key,
+            state: Mutex::new(state),
+            line: tokio::sync::Mutex::new(()),
+            changed: Notify::new(),
+            waited: Mutex::default(),
+        }
     }
 
     /// Waits until a request may be sent. First come, first served. Dropping the future gives the place up and
@@ -57,6 +65,9 @@ impl Budget {
         loop {
             let now = Instant::now();
             let turn = self.state().take(now.into_std());
+            if !matches!(turn, Turn::Taken(_)) {
+                *self.waited.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+            }
             let (until, wait_max) = match turn {
                 Turn::Taken(sent) => return Ok(Permit { budget: Arc::clone(self), sent, answered: false }),
                 Turn::WhenAnswered => {
@@ -92,6 +103,12 @@ impl Budget {
     pub(crate) fn used(&self) -> u32 {
         let now = Instant::now().into_std();
         self.state().windows_mut().iter_mut().map(|window| window.used(now)).max().unwrap_or(0)
+    }
+
+    /// Whether nobody had to wait for a slot for so long: requests are left unused.
+    pub(crate) fn is_unhurried(&self, quiet: Duration) -> bool {
+        let waited = *self.waited.lock().unwrap_or_else(PoisonError::into_inner);
+        waited.is_none_or(|at| at.elapsed() >= quiet)
     }
 
     /// What is left of it.

@@ -2,25 +2,50 @@
 
 use protocol::{ObjectName, Table};
 
+use super::{associations, owners, stages};
 use crate::budget::{ClassDefaults, WindowRule};
-use crate::{ConnectorSpec, CredentialField, ObjectSpec};
+use crate::{ConnectorSpec, CredentialField, Need, ObjectSpec};
 use std::time::Duration;
 
 /// HubSpot, for people and for the registry.
 pub(crate) static SPEC: ConnectorSpec = ConnectorSpec {
     name: "hubspot",
     title: "HubSpot",
-    objects: &[CONTACTS.spec, COMPANIES.spec, DEALS.spec],
-    credentials: &[CredentialField {
-        name: "accessToken",
-        required: true,
-        description: "A service key or private-app token (pat-…) with the scopes crm.objects.contacts.read, \
-                      crm.objects.companies.read and crm.objects.deals.read",
-    }],
+    objects: &[OWNERS, STAGES, CONTACTS.spec, COMPANIES.spec, DEALS.spec, ASSOCIATIONS],
+    credentials: &[
+        CredentialField {
+            name: "accessToken",
+            need: Need::With("token"),
+            description: "A service key or private-app token (pat-…) with the scopes crm.objects.contacts.read, \
+                          crm.objects.companies.read and crm.objects.deals.read; with OAuth the last access token",
+        },
+        CredentialField {
+            name: "refreshToken",
+            need: Need::With("OAuth"),
+            description: "The refresh token that your OAuth app was given for the account",
+        },
+        CredentialField {
+            name: "clientId",
+            need: Need::With("OAuth"),
+            description: "The client id of the OAuth app that the refresh token was issued to",
+        },
+        CredentialField {
+            name: "clientSecret",
+            need: Need::With("OAuth"),
+            description: "The client secret of the OAuth app that the refresh token was issued to",
+        },
+        CredentialField {
+            name: "expiresAt",
+            need: Need::Optional,
+            description: "When the access token expires (RFC 3339); kept up to date with OAuth",
+        },
+    ],
 };
 
 /// The version segment of every path. v3 is supported until September 2027; bodies of `2026-03` are identical.
 pub(super) const VERSION: &str = "v3";
+/// Where refresh tokens are exchanged. `v1` is deprecated, `2026-03` is equal.
+pub(super) const TOKEN_PATH: &str = "/oauth/v3/token";
 /// The vendor's API, for accounts in the EU too.
 pub(super) const BASE_URL: &str = "https://api.hubapi.com";
 /// The most records a list page may have.
@@ -47,6 +72,13 @@ pub(super) const SEARCH: ClassDefaults = ClassDefaults {
     spacing: Duration::from_millis(300),
 };
 
+/// Requests for tokens. HubSpot names no limit; a session needs two an hour.
+pub(super) const TOKENS: ClassDefaults = ClassDefaults {
+    class: "tokens",
+    windows: &[WindowRule { limit: 10, per: Duration::from_secs(10) }],
+    spacing: Duration::ZERO,
+};
+
 /// An object and how it is asked for.
 #[derive(Debug)]
 pub(super) struct Object {
@@ -62,6 +94,10 @@ pub(super) fn find(name: &ObjectName) -> Option<&'static Object> {
     [&CONTACTS, &COMPANIES, &DEALS].into_iter().find(|object| object.spec.name == name.as_str())
 }
 
+const OWNERS: ObjectSpec = ObjectSpec { name: owners::NAME, table: Table::Owners };
+const STAGES: ObjectSpec = ObjectSpec { name: stages::NAME, table: Table::Stages };
+const ASSOCIATIONS: ObjectSpec = ObjectSpec { name: associations::NAME, table: Table::Associations };
+
 pub(super) const CONTACTS: Object = Object {
     spec: ObjectSpec { name: "contacts", table: Table::Contacts },
     properties: "hs_object_id,email,firstname,lastname,phone,mobilephone,jobtitle,company,lifecyclestage,\
@@ -73,7 +109,8 @@ pub(super) const CONTACTS: Object = Object {
 pub(super) const COMPANIES: Object = Object {
     spec: ObjectSpec { name: "companies", table: Table::Accounts },
     properties: "hs_object_id,name,domain,website,phone,industry,numberofemployees,annualrevenue,city,state,zip,\
-                 country,lifecyclestage,hubspot_owner_id,hs_parent_company_id,createdate,hs_lastmodifieddate",
+                 country,lifecyclestage,hubspot_owner_id,hs_parent_company_id,createdate,hs_lastmodifieddate,\
+                 hs_merged_object_ids",
     modified: "hs_lastmodifieddate",
 };
 

@@ -4,6 +4,7 @@ use protocol::{Record, Rejected};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::api::Scope;
 use super::objects::Object;
 use super::position::Millis;
 use super::transform::{head, transform};
@@ -24,8 +25,15 @@ struct Results<'a> {
 }
 
 #[derive(Deserialize)]
-struct Paging {
+pub(super) struct Paging {
     next: Option<NextPage>,
+}
+
+impl Paging {
+    /// Where the next page starts.
+    pub(super) fn after(self) -> Option<String> {
+        self.next.map(|next| next.after)
+    }
 }
 
 #[derive(Deserialize)]
@@ -77,7 +85,8 @@ pub(super) struct Listed {
     pub(super) ids: Vec<String>,
     /// Where the next page of a list starts; `None` on the last one.
     pub(super) after: Option<String>,
-    /// The greatest id on the page, wanted or not.
+    /// The least and the greatest id on the page, wanted or not.
+    pub(super) first_id: Option<u64>,
     pub(super) last_id: Option<u64>,
 }
 
@@ -98,18 +107,13 @@ pub(super) fn read_list(
     Ok(listed)
 }
 
-/// Reads a page of a search for ids greater than `asked_after_id`.
+/// Reads a page of a search.
 ///
 /// # Errors
 /// If it is no search's answer, or does not get on.
-pub(super) fn read_search(
-    object: &Object,
-    asked_after_id: Option<u64>,
-    body: &[u8],
-) -> Result<Listed, Unreadable> {
+pub(super) fn read_search(object: &Object, scope: Scope, body: &[u8]) -> Result<Listed, Unreadable> {
     let listed = read(object, Asked { wanted: Wanted::Live, whole: false }, body)?;
-    // `None` is less than every id.
-    if listed.after.is_some() && listed.last_id <= asked_after_id {
+    if listed.after.is_some() && !scope.gets_on(listed.first_id, listed.last_id) {
         return Err(Unreadable("a page whose next page is itself".to_owned()));
     }
     Ok(listed)
@@ -121,7 +125,7 @@ pub(super) fn read_search(
 /// If it is no batch, or failed in part for another reason than that records are gone.
 pub(super) fn read_batch(object: &Object, wanted: Wanted, body: &[u8]) -> Result<Records, Unreadable> {
     let answer = parse(body)?;
-    let is_fault = |error: &BatchError| error.category.as_deref().is_some_and(|c| c != "OBJECT_NOT_FOUND");
+    let is_fault = |error: &BatchError| error.category.as_deref() != Some("OBJECT_NOT_FOUND");
     if answer.errors.iter().any(is_fault) {
         return Err(Unreadable("a batch of which some could not be read".to_owned()));
     }
@@ -148,12 +152,16 @@ fn parse(body: &[u8]) -> Result<Results<'_>, Unreadable> {
 
 fn read(object: &Object, asked: Asked, body: &[u8]) -> Result<Listed, Unreadable> {
     let answer = parse(body)?;
-    let after = answer.paging.and_then(|paging| paging.next).map(|next| next.after);
-    let mut listed = Listed { records: Records::default(), ids: Vec::new(), after, last_id: None };
+    let after = answer.paging.and_then(Paging::after);
+    let mut listed =
+        Listed { records: Records::default(), ids: Vec::new(), after, first_id: None, last_id: None };
     for raw in answer.results {
         let (id, archived_at) = head(raw);
         // By number: ids have 1 to 11 digits, and "9" is greater than "10".
-        listed.last_id = listed.last_id.max(id.as_deref().and_then(|id| id.parse().ok()));
+        if let Some(id) = id.as_deref().and_then(|id| id.parse().ok()) {
+            listed.first_id = Some(listed.first_id.map_or(id, |first| first.min(id)));
+            listed.last_id = listed.last_id.max(Some(id));
+        }
         // One that does not say when it was archived is wanted, and rejected with that reason.
         if let (Wanted::Archived(Some(since)), Some(at)) = (asked.wanted, archived_at)
             && at < since
@@ -175,6 +183,23 @@ impl Records {
         self.rejected.extend(others.rejected);
     }
 
+    /// Whether there is a record with this id, or one that could not be transformed.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.records.iter().any(|record| record.external_id == id)
+            || self.rejected.iter().any(|rejected| rejected.external_id == id)
+    }
+
+    /// Keeps those whose ids, as numbers, are wanted, and those whose ids are no numbers.
+    pub(super) fn retain_ids(&mut self, wanted: impl Fn(u64) -> bool) {
+        self.records.retain(|record| record.external_id.parse().map_or(true, &wanted));
+        self.rejected.retain(|rejected| rejected.external_id.parse().map_or(true, &wanted));
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.records.len() + self.rejected.len()
+    }
+
     fn push(&mut self, object: &Object, wanted: Wanted, raw: &RawValue) {
         match transform(object, raw) {
             // Without a date it would be written as a live record.
@@ -183,10 +208,13 @@ impl Records {
                     external_id: record.external_id,
                     reason: "it is archived and does not say since when".to_owned(),
                     payload: jsonb_safe(raw.get()).into_owned(),
+                    is_live: false,
                 });
             }
             Ok(record) => self.records.push(record),
-            Err(rejected) => self.rejected.push(rejected),
+            Err(rejected) => {
+                self.rejected.push(Rejected { is_live: wanted == Wanted::Live, ..rejected });
+            }
         }
     }
 }

@@ -1,6 +1,10 @@
 use super::super::objects::{DEALS, Object};
 use super::*;
 
+fn after_id(after_id: Option<u64>) -> Scope {
+    Scope::Ids { range: (0, None), after_id }
+}
+
 const LIVE: Asked = Asked { wanted: Wanted::Live, whole: true };
 
 fn list(object: &Object, asked_after: Option<&str>, body: &[u8]) -> Result<Listed, Unreadable> {
@@ -30,18 +34,18 @@ fn a_page_that_leads_to_itself_is_refused_rather_than_read_forever() {
 #[test]
 fn a_search_goes_on_after_the_greatest_id_by_number() {
     let body = br#"{"results":[{"id":"9"},{"id":"10"},{"id":"8"}],"paging":{"next":{"after":"200"}}}"#;
-    let found = read_search(&DEALS, None, body).unwrap();
+    let found = read_search(&DEALS, after_id(None), body).unwrap();
     assert_eq!((found.last_id, found.ids.len()), (Some(10), 3));
-    assert!(read_search(&DEALS, Some(9), body).is_ok());
+    assert!(read_search(&DEALS, after_id(Some(9)), body).is_ok());
 }
 
 #[test]
 fn a_search_that_does_not_get_on_is_refused_rather_than_repeated_forever() {
     let body = br#"{"results":[{"id":"10"}],"paging":{"next":{"after":"200"}}}"#;
-    assert!(read_search(&DEALS, Some(10), body).is_err());
+    assert!(read_search(&DEALS, after_id(Some(10)), body).is_err());
     let empty = br#"{"results":[],"paging":{"next":{"after":"200"}}}"#;
-    assert!(read_search(&DEALS, None, empty).is_err());
-    assert!(read_search(&DEALS, Some(10), br#"{"results":[]}"#).is_ok(), "the last page");
+    assert!(read_search(&DEALS, after_id(None), empty).is_err());
+    assert!(read_search(&DEALS, after_id(Some(10)), br#"{"results":[]}"#).is_ok(), "the last page");
 }
 
 #[test]

@@ -65,12 +65,25 @@ pub(super) struct Window {
     pub(super) to: Millis,
 }
 
+/// A place in a first load's list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ListPlace {
+    pub(super) started: Millis,
+    pub(super) after: Option<String>,
+    /// The greatest id that was listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) last_id: Option<u64>,
+    /// Records with this id and greater ones are read already, from the other end: see `wide`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) below: Option<u64>,
+}
+
 /// A place in a load.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "snake_case")]
 pub(super) enum Place {
     /// A first load lists the live records. It began at `started`.
-    List { started: Millis, after: Option<String> },
+    List(ListPlace),
     /// An increment searches what was changed, in order of id. Every search starts anew after the last id: paging
     /// ends at 10,000 records, and a bulk edit gives more than that the same moment.
     Search {
@@ -112,13 +125,24 @@ impl<T: Serialize + DeserializeOwned> Stored<T> {
     }
 }
 
+/// A place of another kind of load, as it is stored.
+pub(super) fn store<T: Serialize + DeserializeOwned>(place: T) -> Position {
+    Stored::position(place)
+}
+
+/// The same, read. `None` starts over.
+pub(super) fn read<T: Serialize + DeserializeOwned>(Position(stored): &Position) -> Option<T> {
+    let place = Stored::read(stored);
+    place.inspect_err(|error| tracing::warn!(error, "the stored position cannot be read, starting over")).ok()
+}
+
 impl Place {
     /// Where to go on. A checkpoint begins an increment that ends `now`.
     ///
     /// A position that cannot be read starts over. That costs requests; refusing it would stop the connection for
     /// good, and going on from a guess would lose records.
     pub(super) fn resume(position: Option<&Position>, now: Millis) -> Self {
-        let first_load = Self::List { started: now, after: None };
+        let first_load = Self::first_load(now);
         let Some(Position(stored)) = position else { return first_load };
         let place = match stored.get("phase") {
             Some(_) => Stored::<Self>::read(stored),
@@ -128,6 +152,10 @@ impl Place {
             tracing::warn!(error, "the stored position cannot be read, starting over");
             first_load
         })
+    }
+
+    fn first_load(started: Millis) -> Self {
+        Self::List(ListPlace { started, after: None, last_id: None, below: None })
     }
 
     fn increment(Checkpoint { since }: Checkpoint, now: Millis) -> Self {
@@ -173,11 +201,23 @@ mod tests {
     #[test]
     fn stored_positions_look_like_this_for_as_long_as_their_version_is_1() {
         let window = Window { since: Millis(1), to: Millis(2) };
-        let list = Place::List { started: Millis(1), after: Some("7".into()) };
+        let list = Place::List(ListPlace {
+            started: Millis(1),
+            after: Some("7".into()),
+            last_id: None,
+            below: None,
+        });
+        let wide = Place::List(ListPlace {
+            started: Millis(1),
+            after: Some("7".into()),
+            last_id: Some(6),
+            below: Some(9),
+        });
         let search = Place::Search { window, after_id: Some(9_100_123) };
         let archived = Place::Archived { since: None, checkpoint: Millis(3), after: None };
         for (place, stored) in [
             (list, json!({"v": 1, "phase": "list", "started": 1, "after": "7"})),
+            (wide, json!({"v": 1, "phase": "list", "started": 1, "after": "7", "last_id": 6, "below": 9})),
             (search, json!({"v": 1, "phase": "search", "since": 1, "to": 2, "after_id": 9_100_123})),
             (archived, json!({"v": 1, "phase": "archived", "since": null, "checkpoint": 3, "after": null})),
         ] {
@@ -189,7 +229,7 @@ mod tests {
 
     #[test]
     fn nothing_is_a_first_load_and_a_checkpoint_an_increment_up_to_now() {
-        assert_eq!(Place::resume(None, NOW), Place::List { started: NOW, after: None });
+        assert_eq!(Place::resume(None, NOW), Place::first_load(NOW));
         let window = Window { since: Millis(5), to: NOW };
         assert_eq!(resume(json!({"v": 1, "since": 5})), Place::Search { window, after_id: None });
     }
@@ -214,7 +254,7 @@ mod tests {
             json!({"since": 1}),
             json!({"v": 1, "phase": "list", "started": "soon", "after": "7"}),
         ] {
-            assert_eq!(resume(garbled), Place::List { started: NOW, after: None });
+            assert_eq!(resume(garbled), Place::first_load(NOW));
         }
     }
 

@@ -1,40 +1,48 @@
 //! An account, page after page: which request a place in a load stands for, and which place comes next.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::try_join_all;
 use protocol::ObjectName;
 use tokio::sync::OnceCell;
 
-use super::api::{Api, Target};
+use super::api::{Api, Scope, Target};
 use super::names::Names;
 use super::objects::{self, BATCH_SIZE_MAX, Object, SPEC};
 use super::page::{Listed, Records, Wanted};
 use super::position::{Checkpoint, Millis, Place, Window};
+use super::wide::Pace;
+use super::{associations, owners, small, stages};
 use crate::budget::Budget;
-use crate::{ErrorClass, Next, Page, Position, Session, SourceError};
+use crate::{Difference, ErrorClass, Host, Next, Page, Position, Session, SourceError};
 
 /// An account.
 pub(super) struct HubspotSession {
-    api: Api,
+    pub(super) api: Api,
+    pub(super) host: Arc<dyn Host>,
     account_id: String,
-    objects: Arc<Budget>,
-    search: Arc<Budget>,
-    sizes: Sizes,
-    known: Vec<Known>,
+    pub(super) objects: Arc<Budget>,
+    pub(super) search: Arc<Budget>,
+    pub(super) sizes: Sizes,
+    pub(super) pace: Pace,
+    described: Vec<Described>,
 }
 
-/// Records to ask for with one request.
+/// Records to ask for with one request, and how fast that is expected to be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sizes {
     /// Of a list.
     pub(super) page: u32,
     /// Of a search.
     pub(super) search: u32,
+    /// Answers that take as long as this are slow.
+    pub(super) slow: Duration,
 }
 
-/// An object, and the names of its properties once they were asked for.
-struct Known {
+/// An object of the CRM, and the names of its properties once they were asked for.
+struct Described {
     object: &'static Object,
     names: OnceCell<Names>,
 }
@@ -42,23 +50,22 @@ struct Known {
 impl HubspotSession {
     pub(super) fn new(
         api: Api,
+        host: Arc<dyn Host>,
         account_id: String,
-        objects: Arc<Budget>,
-        search: Arc<Budget>,
+        (objects, search): (Arc<Budget>, Arc<Budget>),
         sizes: Sizes,
     ) -> Self {
-        let known = SPEC.object_names().into_iter().filter_map(|name| objects::find(&name));
-        let known = known.map(|object| Known { object, names: OnceCell::new() }).collect();
-        Self { api, account_id, objects, search, sizes, known }
+        let described = SPEC.object_names().into_iter().filter_map(|name| objects::find(&name));
+        let described = described.map(|object| Described { object, names: OnceCell::new() }).collect();
+        Self { api, host, account_id, objects, search, sizes, pace: Pace::new(sizes.slow), described }
     }
 
-    fn known(&self, name: &ObjectName) -> Result<&Known, SourceError> {
-        let unknown = || SourceError::new(ErrorClass::Permanent, format!("HubSpot has no object `{name}`"));
-        self.known.iter().find(|known| known.object.spec.name == name.as_str()).ok_or_else(unknown)
+    fn described(&self, name: &ObjectName) -> Option<&Described> {
+        self.described.iter().find(|known| known.object.spec.name == name.as_str())
     }
 
     /// What to read of an object. Asks for the names of its properties the first time.
-    async fn target<'a>(&self, known: &'a Known) -> Result<Target<'a>, SourceError> {
+    async fn target<'a>(&self, known: &'a Described) -> Result<Target<'a>, SourceError> {
         let object = known.object;
         let ask = || async {
             match self.api.names(&self.objects, object).await {
@@ -73,7 +80,7 @@ impl HubspotSession {
         Ok(Target { object, names: known.names.get_or_try_init(ask).await? })
     }
 
-    async fn list(
+    pub(super) async fn list(
         &self,
         target: Target<'_>,
         wanted: Wanted,
@@ -89,23 +96,26 @@ impl HubspotSession {
         window: Window,
         after_id: Option<u64>,
     ) -> Result<Listed, SourceError> {
-        let found = self.api.search(&self.search, target.object, self.sizes.search, window, after_id).await?;
+        let scope = Scope::Changed { window, after_id };
+        let found = self.api.search(&self.search, target.object, self.sizes.search, scope).await?;
         self.complete(target, Wanted::Live, found).await
     }
 
     /// Reads what came only as ids.
-    async fn complete(
+    pub(super) async fn complete(
         &self,
         target: Target<'_>,
         wanted: Wanted,
         mut listed: Listed,
     ) -> Result<Listed, SourceError> {
         let ids = std::mem::take(&mut listed.ids);
-        for ids in ids.chunks(BATCH_SIZE_MAX) {
-            let read = self.api.batch(&self.objects, target, wanted, ids).await?;
-            tracing::debug!(asked = ids.len(), records = read.records.len(), "read by id");
+        // A search has two batches: read side by side, they cost one round trip.
+        let batches =
+            ids.chunks(BATCH_SIZE_MAX).map(|ids| self.api.batch(&self.objects, target, wanted, ids));
+        for read in try_join_all(batches).await? {
             listed.records.extend(read);
         }
+        tracing::debug!(asked = ids.len(), records = listed.records.len(), "read by id");
         Ok(listed)
     }
 }
@@ -116,22 +126,54 @@ impl Session for HubspotSession {
         &self.account_id
     }
 
+    fn utc_offset_ms(&self) -> Option<i64> {
+        self.api.utc_offset_ms()
+    }
+
     /// For a first load; an increment has fewer.
     async fn estimate(&self, object: &ObjectName) -> Result<Option<u64>, SourceError> {
-        self.api.total(&self.search, self.known(object)?.object).await.map(Some)
+        match (self.described(object), object.as_str()) {
+            (Some(known), _) => self.api.total(&self.search, known.object, (0, None)).await.map(Some),
+            (None, owners::NAME | stages::NAME | associations::NAME) => Ok(None),
+            (None, _) => Err(unknown(object)),
+        }
     }
 
     async fn page(&self, object: &ObjectName, position: Option<&Position>) -> Result<Page, SourceError> {
-        let target = self.target(self.known(object)?).await?;
-        match Place::resume(position, Millis::now()) {
-            Place::List { started, after } => {
-                let listed = self.list(target, Wanted::Live, after.as_deref()).await?;
-                let next = match listed.after {
-                    Some(after) => Place::List { started, after: Some(after) },
-                    None => Place::archived_after_list(started),
-                };
-                Ok(page(listed.records, Next::More(next.store())))
+        if let Some(known) = self.described(object) {
+            return self.record_page(self.target(known).await?, position).await;
+        }
+        match object.as_str() {
+            owners::NAME => self.api.owners(&self.objects, position).await,
+            stages::NAME => self.api.stages(&self.objects).await,
+            associations::NAME => {
+                let (host, is_slow) = (self.host.as_ref(), self.pace.is_slow());
+                self.api.associations(&self.objects, host, is_slow, position).await
             }
+            _ => Err(unknown(object)),
+        }
+    }
+
+    async fn compare(
+        &self,
+        object: &ObjectName,
+        place: Option<&Position>,
+    ) -> Result<Difference, SourceError> {
+        match self.described(object) {
+            Some(known) => self.difference(object, self.target(known).await?, place).await,
+            None => Ok(Difference::default()),
+        }
+    }
+}
+
+impl HubspotSession {
+    async fn record_page(
+        &self,
+        target: Target<'_>,
+        position: Option<&Position>,
+    ) -> Result<Page, SourceError> {
+        match Place::resume(position, Millis::now()) {
+            Place::List(place) => self.load(target, place).await,
             Place::Search { window, after_id } => {
                 let found = self.search(target, window, after_id).await?;
                 let next = match found.after {
@@ -154,7 +196,10 @@ impl Session for HubspotSession {
     }
 }
 
+fn unknown(object: &ObjectName) -> SourceError {
+    SourceError::new(ErrorClass::Permanent, format!("HubSpot has no object `{object}`"))
+}
+
 fn page(Records { records, rejected }: Records, next: Next) -> Page {
-    let listed = (records.len() + rejected.len()) as u64;
-    Page { listed, records, rejected, next }
+    small::page(records, rejected, false, next)
 }

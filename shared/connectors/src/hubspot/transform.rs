@@ -15,7 +15,7 @@ use crate::properties::{BadField, Properties};
 
 /// The longest id that is believed; real ones have up to 20 digits. The column is part of an index, whose entries
 /// Postgres limits.
-const ID_LEN_MAX: usize = 128;
+pub(super) const ID_LEN_MAX: usize = 128;
 
 /// A record, borrowed from the page's text. Everything is optional: what is missing is said in the rejection.
 #[derive(Deserialize)]
@@ -49,6 +49,7 @@ pub(super) fn transform(object: &Object, raw: &RawValue) -> Result<Record, Rejec
         external_id: external_id.to_owned(),
         reason,
         payload: jsonb_safe(raw.get()).into_owned(),
+        is_live: true,
     };
     let Some(wire) = read(raw) else {
         return Err(reject("", "it is not a JSON object with the fields of a record".to_owned()));
@@ -76,6 +77,9 @@ fn record(object: &Object, id: &str, wire: &WireRecord<'_>) -> Result<Record, Ba
         Table::Contacts => Fields::Contact(contact(&properties)?),
         Table::Accounts => Fields::Account(account(&properties)?),
         Table::Deals => Fields::Deal(deal(&properties)?),
+        Table::Owners | Table::Stages | Table::Associations => {
+            return Err(BadField::new("object", object.spec.name, "an object of the CRM"));
+        }
     };
     let time =
         |name: &'static str, top_level_name: &'static str, top_level: Option<&RawValue>| match properties
@@ -90,8 +94,16 @@ fn record(object: &Object, id: &str, wire: &WireRecord<'_>) -> Result<Record, Ba
         source_created_at: time("createdate", "createdAt", wire.created_at)?,
         source_updated_at: time(object.modified, "updatedAt", wire.updated_at)?,
         deleted_at: top_level_time("archivedAt", wire.archived_at)?,
+        merged_ids: merged_ids(&properties)?,
         properties: jsonb_safe(text).into_owned(),
     })
+}
+
+/// The records that were merged into this one.
+fn merged_ids(properties: &Properties<'_>) -> Result<Vec<String>, BadField> {
+    let Some(ids) = properties.text("hs_merged_object_ids")? else { return Ok(Vec::new()) };
+    let ids = ids.split(';').map(str::trim).filter(|id| !id.is_empty() && id.len() <= ID_LEN_MAX);
+    Ok(ids.map(str::to_owned).collect())
 }
 
 fn top_level_time(name: &str, raw: Option<&RawValue>) -> Result<Option<OffsetDateTime>, BadField> {

@@ -36,6 +36,7 @@ fn a_deal_becomes_a_row() {
         source_created_at: Some(datetime!(2026-01-02 8:00 UTC)),
         source_updated_at: Some(datetime!(2026-03-09 20:29:45.981 UTC)),
         deleted_at: None,
+        merged_ids: vec![],
     };
     assert_eq!(run(&DEALS, &json), Ok(expected));
 }

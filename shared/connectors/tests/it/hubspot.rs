@@ -21,13 +21,15 @@ pub fn connection(portal: u64) -> Connection {
     Connection {
         workspace_id: "acme".parse().unwrap(),
         account_id: Some(portal.to_string()),
+        utc_offset_ms: None,
         credentials: Credentials::new(json!({"accessToken": RunningLab::token(portal)})),
     }
 }
 
 /// Settings for the lab at `url`; `more` is merged into HubSpot's.
 pub fn config(url: &str, more: serde_json::Value) -> ConnectorsConfig {
-    let mut hubspot = json!({"base_url": url});
+    // Requests are counted: a slow machine must not make it look like a slow account.
+    let mut hubspot = json!({"base_url": url, "slow_ms": 3_600_000});
     hubspot.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     serde_json::from_value(json!({"connectors": {"hubspot": hubspot}})).unwrap()
 }
@@ -71,7 +73,12 @@ fn truth(lab: &RunningLab) -> Vec<Truth> {
             untransformable: expected.untransformable_ids.into_iter().collect(),
         }
     };
-    Object::ALL.map(of).into()
+    let mut truth: Vec<Truth> = Object::ALL.map(of).into();
+    // Eight owners and a deactivated one; the host knows no records to ask associations of.
+    for (name, records) in [("owners", lab.owners()), ("stages", lab.stages()), ("associations", 0)] {
+        truth.push(Truth { object: name.parse().unwrap(), records, untransformable: Default::default() });
+    }
+    truth
 }
 
 fn break_lab(lab: &RunningLab, breakage: Breakage) {

@@ -19,6 +19,8 @@ const MAY_BE_ZERO: &[&str] = &[
     "worker.slots_low",
     "worker.takeovers_max",
     "worker.retry_base_ms",
+    "worker.delete_rows_max",
+    "worker.delete_percent_max",
     "worker.progress_interval_ms",
     "scheduler.relay_after_ms",
     "source.retries",

@@ -118,6 +118,10 @@ pub struct WorkerConfig {
     pub pages_ahead_max: usize,
     /// `commit_pages_max`
     pub commit_pages_max: usize,
+    /// `delete_rows_max`
+    pub delete_rows_max: u64,
+    /// `delete_percent_max`
+    pub delete_percent_max: u64,
     /// `progress_interval_ms`
     #[serde(rename = "progress_interval_ms", with = "millis")]
     pub progress_interval: Duration,

@@ -34,22 +34,40 @@ pub struct CursorState {
     /// The object.
     pub object: ObjectName,
     /// Where the next page goes on; `None` at the start.
+    #[serde(default)]
     pub position: Option<Value>,
     /// Whether the last page was committed.
+    #[serde(default)]
     pub done: bool,
     /// Records listed so far.
+    #[serde(default)]
     pub listed: u64,
     /// Rows inserted or changed so far.
+    #[serde(default)]
     pub written: u64,
     /// Rows found equal so far.
+    #[serde(default)]
     pub unchanged: u64,
     /// Records captured in `record_errors` so far.
+    #[serde(default)]
     pub captured: u64,
     /// Pages committed so far.
+    #[serde(default)]
     pub pages: u64,
+    /// Rows marked as deleted so far that were not listed.
+    #[serde(default)]
+    pub deleted: u64,
+    /// Whether this job compared the object with the vendor already.
+    #[serde(default)]
+    pub compared: bool,
+    /// Rows that are gone at the vendor and await somebody's approval.
+    #[serde(default)]
+    pub needs_review: u64,
     /// What this job reads of the object, if it began.
+    #[serde(default)]
     pub mode: Option<SyncMode>,
     /// Where an increment starts: set when a sync of the object last ended.
+    #[serde(default)]
     pub checkpoint: Option<Value>,
 }
 
@@ -62,6 +80,8 @@ pub struct Claimed {
     pub job: JobView,
     /// The vendor's id of the account, once known.
     pub account_id: Option<String>,
+    /// How far the account's clock is ahead of UTC, in milliseconds, once known.
+    pub utc_offset_ms: Option<i64>,
     /// The credentials, opened; `None` if the connection is gone, an error if they were sealed with another key.
     pub credentials: Result<Option<Value>, StoreError>,
     /// What was asked for besides the connector.
@@ -93,6 +113,7 @@ pub enum Claim {
 #[derive(Debug)]
 struct Extras {
     account_id: Option<String>,
+    utc_offset_ms: Option<i64>,
     credentials: Option<Vec<u8>>,
     generation: Option<i32>,
     payload: Value,
@@ -127,14 +148,10 @@ impl Store {
                )
                SELECT j.id, sync_id, job_type, j.workspace_id, scope, status, priority, progress, attempts, max_attempts, takeovers,
                       last_error, j.created_at, started_at, completed_at, result, waiting_reason, run_at, revision,
-                      c.account_id AS "account_id?", c.credentials AS "credentials?", c.generation AS "generation?",
+                      c.account_id AS "account_id?", c.utc_offset_ms AS "utc_offset_ms?", c.credentials AS "credentials?", c.generation AS "generation?",
                       payload,
-                      (SELECT coalesce(jsonb_agg(jsonb_build_object('object', object, 'checkpoint', checkpoint, 'mode', NULL)
-                           || CASE WHEN k.job_id = j.id
-                              THEN jsonb_build_object('position', position, 'mode', mode, 'done', done, 'listed', listed, 'written', written,
-                                                      'unchanged', unchanged, 'captured', captured, 'pages', pages)
-                              ELSE '{"position": null, "done": false, "listed": 0, "written": 0, "unchanged": 0, "captured": 0, "pages": 0}'
-                              END), '[]')
+                      (SELECT coalesce(jsonb_agg(CASE WHEN k.job_id = j.id THEN to_jsonb(k)
+                           ELSE jsonb_build_object('object', object, 'checkpoint', checkpoint) END), '[]')
                        FROM cursors k
                        WHERE k.workspace_id = j.workspace_id AND k.connector = j.scope AND k.generation = c.generation) AS "cursors!"
                FROM claimed j
@@ -149,6 +166,7 @@ impl Store {
         let Some(r) = row else { return Ok(Claim::Refused(self.why_not_claimable(job_id).await?)) };
         let extras = Extras {
             account_id: r.account_id,
+            utc_offset_ms: r.utc_offset_ms,
             credentials: r.credentials,
             generation: r.generation,
             payload: r.payload,
@@ -202,7 +220,8 @@ impl Store {
         };
         let cursors = serde_json::from_value(extras.cursors).map_err(corrupt)?;
         let options = serde_json::from_value(extras.payload).map_err(corrupt)?;
-        Ok(Claimed { lease, job, account_id: extras.account_id, credentials, options, cursors })
+        let Extras { account_id, utc_offset_ms, .. } = extras;
+        Ok(Claimed { lease, job, account_id, utc_offset_ms, credentials, options, cursors })
     }
 
     async fn why_not_claimable(&self, job_id: JobId) -> Result<NotClaimable, StoreError> {

@@ -1,7 +1,9 @@
 //! The jobs table, by the life of a job: accept, claim, page, finish; read for clients, repair for the scheduler.
 
 mod accept;
+mod captured;
 mod claim;
+mod compared;
 mod finish;
 mod page;
 mod read;
@@ -10,6 +12,7 @@ mod row;
 
 pub use accept::{Accepted, NewJob};
 pub use claim::{Claim, Claimed, CursorState, Lease, NotClaimable};
+pub use compared::Compared;
 pub use finish::{Ending, Resting};
-pub use page::{PageBatch, PagesCommitted};
+pub use page::{BatchCommitted, PageBatch, PagesCommitted};
 pub use read::JobPage;

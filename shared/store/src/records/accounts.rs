@@ -34,7 +34,7 @@ pub(super) async fn upsert(
                country = excluded.country, employees = excluded.employees,
                annual_revenue = excluded.annual_revenue, owner_id = excluded.owner_id,
                properties = excluded.properties, source_created_at = excluded.source_created_at,
-               source_updated_at = excluded.source_updated_at, deleted_at = excluded.deleted_at,
+               source_updated_at = excluded.source_updated_at, deleted_at = excluded.deleted_at, merged_into = NULL,
                content_hash = excluded.content_hash, job_id = excluded.job_id, synced_at = now()"#,
         lease.workspace_id.as_str(),
         lease.connector.as_str(),

@@ -36,7 +36,7 @@ pub(super) async fn upsert(
                account_external_id = excluded.account_external_id, lifecycle_stage = excluded.lifecycle_stage,
                owner_id = excluded.owner_id, properties = excluded.properties,
                source_created_at = excluded.source_created_at, source_updated_at = excluded.source_updated_at,
-               deleted_at = excluded.deleted_at, content_hash = excluded.content_hash, job_id = excluded.job_id,
+               deleted_at = excluded.deleted_at, merged_into = NULL, content_hash = excluded.content_hash, job_id = excluded.job_id,
                synced_at = now()"#,
         lease.workspace_id.as_str(),
         lease.connector.as_str(),

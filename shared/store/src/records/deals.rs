@@ -33,7 +33,7 @@ pub(super) async fn upsert(
                stage = excluded.stage, pipeline = excluded.pipeline, owner_id = excluded.owner_id,
                close_date = excluded.close_date, is_won = excluded.is_won, properties = excluded.properties,
                source_created_at = excluded.source_created_at, source_updated_at = excluded.source_updated_at,
-               deleted_at = excluded.deleted_at, content_hash = excluded.content_hash, job_id = excluded.job_id,
+               deleted_at = excluded.deleted_at, merged_into = NULL, content_hash = excluded.content_hash, job_id = excluded.job_id,
                synced_at = now()"#,
         lease.workspace_id.as_str(),
         lease.connector.as_str(),

@@ -1,9 +1,13 @@
 //! Writing records. One statement for a page, whatever its size; one file for a table.
 
 mod accounts;
+mod associations;
 mod contacts;
 mod deals;
+pub(crate) mod gone;
 mod hash;
+mod owners;
+mod stages;
 
 use std::collections::HashMap;
 
@@ -11,9 +15,68 @@ use protocol::{Record, Table};
 use sqlx::PgConnection;
 
 use crate::StoreError;
-use crate::jobs::Lease;
+use crate::jobs::{Lease, PageBatch};
 
 pub(crate) use hash::error_id;
+
+/// What a page did to a table.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// Rows inserted or changed because the vendor listed them.
+    pub(crate) written: u64,
+    /// Rows marked as deleted because the vendor did not.
+    pub(crate) deleted: u64,
+}
+
+/// A statement with the name of the table between its parts: text that the compiler puts together.
+macro_rules! for_table {
+    ($table:expr, $($part:expr),+ $(,)?) => {
+        match $table {
+            protocol::Table::Deals => $crate::records::joined!("deals", $($part),+),
+            protocol::Table::Contacts => $crate::records::joined!("contacts", $($part),+),
+            protocol::Table::Accounts => $crate::records::joined!("accounts", $($part),+),
+            protocol::Table::Owners => $crate::records::joined!("owners", $($part),+),
+            protocol::Table::Stages => $crate::records::joined!("stages", $($part),+),
+            protocol::Table::Associations => $crate::records::joined!("associations", $($part),+),
+        }
+    };
+}
+pub(crate) use for_table;
+
+/// `joined!("deals", "SELECT FROM ", " WHERE …")`
+macro_rules! joined {
+    ($name:literal, $first:expr) => {
+        $first
+    };
+    ($name:literal, $first:expr, $second:expr) => {
+        concat!($first, $name, $second)
+    };
+    ($name:literal, $first:expr, $second:expr, $third:expr) => {
+        concat!($first, $name, $second, $name, $third)
+    };
+}
+pub(crate) use joined;
+
+/// Writes one batch of pages.
+pub(crate) async fn write(
+    conn: &mut PgConnection,
+    lease: &Lease,
+    batch: &PageBatch,
+) -> Result<Changes, StoreError> {
+    let written = upsert(conn, lease, batch.table, &batch.records).await?;
+    let mut changes = Changes { written, deleted: 0 };
+    changes.deleted += gone::point_to_survivors(conn, lease, batch.table, &batch.records).await?;
+    if batch.whole {
+        let listed = (batch.records.as_slice(), batch.rejected.as_slice());
+        changes.deleted += gone::mark_others(conn, lease, batch.table, listed).await?;
+    }
+    for sweep in &batch.sweeps {
+        let swept = associations::commit(conn, lease, sweep).await?;
+        changes.written += swept.written;
+        changes.deleted += swept.deleted;
+    }
+    Ok(changes)
+}
 
 /// Inserts what is new and rewrites what differs, and answers how many rows that was.
 pub(crate) async fn upsert(
@@ -37,6 +100,9 @@ pub(crate) async fn upsert(
         Table::Deals => deals::upsert(conn, lease, &page).await,
         Table::Contacts => contacts::upsert(conn, lease, &page).await,
         Table::Accounts => accounts::upsert(conn, lease, &page).await,
+        Table::Owners => owners::upsert(conn, lease, &page).await,
+        Table::Stages => stages::upsert(conn, lease, &page).await,
+        Table::Associations => Err(StoreError::Corrupt("associations are no records".to_owned())),
     }
 }
 

@@ -132,7 +132,11 @@ async fn a_renewed_lease_ends_later_and_changes_nothing_that_clients_see() {
 #[tokio::test]
 async fn a_claim_brings_what_was_asked_for() {
     let world = World::new().await;
-    let options = SyncOptions { mode: Some(SyncMode::Incremental), objects: vec!["deals".parse().unwrap()] };
+    let options = SyncOptions {
+        mode: Some(SyncMode::Incremental),
+        objects: vec!["deals".parse().unwrap()],
+        approved: [("deals".parse().unwrap(), 300)].into(),
+    };
     let jobs = [NewJob { options: options.clone(), ..new_job("acme", "hubspot") }, new_job("acme", "monday")];
     world.store.accept(&jobs).await.unwrap();
     assert_eq!(world.claimed(jobs[0].id).await.options, options);

@@ -60,12 +60,13 @@ async fn rotated_credentials_keep_the_account_and_new_ones_forget_it() {
     let world = World::new().await;
     let (acme, hubspot) = (workspace("acme"), "hubspot".parse().unwrap());
     let first = world.running().await;
-    world.store.set_account(&first.lease, "account-1").await.unwrap();
-    world.store.set_account(&first.lease, "account-2").await.unwrap();
+    world.store.set_account(&first.lease, "account-1", Some(3_600_000)).await.unwrap();
+    world.store.set_account(&first.lease, "account-2", None).await.unwrap();
     world.store.rotate_credentials(&first.lease, &json!({"token": "rotated"})).await.unwrap();
     end(&world, &first).await;
     let claimed = world.running().await;
-    assert_eq!(claimed.account_id.as_deref(), Some("account-1"), "the first that was seen");
+    let account = (claimed.account_id.as_deref(), claimed.utc_offset_ms);
+    assert_eq!(account, (Some("account-1"), Some(3_600_000)), "the first that was seen");
     assert_eq!(claimed.credentials.unwrap(), Some(json!({"token": "rotated"})));
 
     let before = world.store.connections(&acme).await.unwrap().remove(0);
@@ -87,7 +88,7 @@ async fn a_run_that_began_with_older_credentials_writes_nothing_more() {
     assert!(matches!(committed, Err(StoreError::LeaseLost)), "{committed:?}");
     let rotated = world.store.rotate_credentials(&old.lease, &json!({"token": "stale"})).await;
     assert!(matches!(rotated, Err(StoreError::LeaseLost)), "{rotated:?}");
-    world.store.set_account(&old.lease, "old account").await.unwrap();
+    world.store.set_account(&old.lease, "old account", None).await.unwrap();
     end(&world, &old).await;
     let new = world.running().await;
     assert_eq!((new.account_id, new.cursors.len()), (None, 0));

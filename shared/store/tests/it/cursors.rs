@@ -28,6 +28,9 @@ fn start(object: &str) -> CursorState {
         unchanged: 0,
         captured: 0,
         pages: 0,
+        deleted: 0,
+        compared: false,
+        needs_review: 0,
     }
 }
 

@@ -18,11 +18,14 @@ fn result() -> SyncResult {
         mode: SyncMode::Full,
         status: ObjectStatus::Completed,
         error: None,
+        deleted: 4,
+        needs_review: 0,
     };
     let error = SyncError { object, external_id: "9".to_owned(), reason: "bad".to_owned() };
     SyncResult {
         outcome: SyncOutcome::Complete,
         results: vec![counts],
+        needs_review: false,
         total_records: 2,
         errors: vec![error],
     }

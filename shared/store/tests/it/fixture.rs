@@ -161,6 +161,7 @@ pub(crate) fn deal(id: &str, amount: &str) -> Record {
         source_created_at: None,
         source_updated_at: None,
         deleted_at: None,
+        merged_ids: Vec::new(),
     }
 }
 
@@ -169,6 +170,7 @@ pub(crate) fn rejected(id: &str, reason: &str) -> Rejected {
         external_id: id.to_owned(),
         reason: reason.to_owned(),
         payload: format!("{{\"id\": \"{id}\"}}"),
+        is_live: true,
     }
 }
 
@@ -180,6 +182,8 @@ pub(crate) fn deals(records: Vec<Record>) -> PageBatch {
         listed: records.len() as u64,
         records,
         rejected: Vec::new(),
+        sweeps: Vec::new(),
+        whole: false,
         pages: 1,
         position: Some(json!({"after": "100"})),
         done: false,
@@ -190,4 +194,9 @@ pub(crate) fn deals(records: Vec<Record>) -> PageBatch {
 
 pub(crate) fn progress(current: u64) -> Progress {
     Progress { current, total: 1000, message: format!("{current} so far") }
+}
+
+/// How many rows each batch wrote.
+pub(crate) fn written(committed: &store::PagesCommitted) -> Vec<u64> {
+    committed.batches.iter().map(|batch| batch.written).collect()
 }

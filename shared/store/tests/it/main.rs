@@ -4,6 +4,7 @@
 mod accepting;
 mod captured;
 mod claiming;
+mod comparisons;
 mod concurrency;
 mod credentials;
 mod cursors;
@@ -14,6 +15,7 @@ mod migrations;
 mod outages;
 mod pages;
 mod plans;
+mod relations;
 mod relay;
 mod rescue;
 mod resting;

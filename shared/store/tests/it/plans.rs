@@ -88,3 +88,28 @@ async fn a_list_of_a_workspace_and_an_active_job_are_found_by_index() {
         assert!(plan.contains("jobs_one_active") && !plan.contains("Seq Scan on jobs"), "{plan}");
     }
 }
+
+#[tokio::test]
+async fn a_sweep_looks_associations_up_by_primary_key_before_there_are_statistics() {
+    let world = World::new().await;
+    world.run("ALTER TABLE associations SET (autovacuum_enabled = false)").await;
+    world
+        .run(
+            "INSERT INTO associations (workspace_id, connector, from_object, from_id, to_object, to_id, types, job_id)
+             SELECT 'w1', 'hubspot', 'contacts', n::text, 'companies', (n % 10)::text, '[]', gen_random_uuid()
+             FROM generate_series(1, 20000) n",
+        )
+        .await;
+    let job = "gen_random_uuid()";
+    let write = statement("INSERT INTO associations");
+    let listed = "'{7,8}', '{1,2}'";
+    let written = format!("'w1', 'hubspot', {job}, 'contacts', 'companies', {listed}, '{{[],[]}}'");
+    let (range, rest) = (statement("a.from_id <= $9"), statement("a.from_id > $8 AND coalesce"));
+    let ended = format!("'w1', 'hubspot', {job}, 'contacts', 'companies', {listed}, '5'");
+    for (statement, values) in [(write, written), (range, format!("{ended}, '9'")), (rest, ended)] {
+        for plan in plans(&world, &statement, &values).await {
+            assert!(plan.contains("associations_pkey"), "{plan}");
+            assert!(!plan.contains("associations_by_target") && !plan.contains("Seq Scan"), "{plan}");
+        }
+    }
+}

@@ -27,6 +27,7 @@ pub(crate) use words::OWNERS;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::ops::Range;
 
 use crate::LabConfig;
 use history::History;
@@ -66,10 +67,47 @@ impl Dataset {
         archived: bool,
         as_of: AsOf,
     ) -> impl Iterator<Item = Row> {
-        let first = ids::first_index_from(self.seed, object, id);
-        (first..self.counts[object as usize])
+        self.rows_at(object, self.indices_of(object, id..u64::MAX), archived, as_of)
+    }
+
+    /// The live records with these ids, in order of id and from either end.
+    pub(crate) fn rows_within(
+        &self,
+        object: Object,
+        ids: Range<u64>,
+        as_of: AsOf,
+    ) -> impl DoubleEndedIterator<Item = Row> {
+        self.rows_at(object, self.indices_of(object, ids), false, as_of)
+    }
+
+    /// How many records [`Dataset::rows_within`] gives, without making them.
+    pub(crate) fn count_within(&self, object: Object, ids: Range<u64>, as_of: AsOf) -> u64 {
+        let indices = self.indices_of(object, ids);
+        let changed = self.histories[object as usize].range(indices.clone());
+        let is_hidden =
+            |history: &History| history.seen(as_of).is_some_and(|seen| !seen.standing.is_listed(false));
+        let hidden = changed.filter(|(_, history)| is_hidden(history)).count();
+        (indices.end - indices.start).saturating_sub(hidden as u64)
+    }
+
+    fn rows_at(
+        &self,
+        object: Object,
+        indices: Range<u64>,
+        archived: bool,
+        as_of: AsOf,
+    ) -> impl DoubleEndedIterator<Item = Row> {
+        indices
             .map(move |index| self.row(object, index, as_of))
             .filter(move |row| row.standing.is_listed(archived))
+    }
+
+    /// The indices of the records with these ids, whatever became of them.
+    fn indices_of(&self, object: Object, ids: Range<u64>) -> Range<u64> {
+        let count = self.counts[object as usize];
+        let index_from = |id| ids::first_index_from(self.seed, object, id).min(count);
+        let (first, end) = (index_from(ids.start), index_from(ids.end));
+        first..end.max(first)
     }
 
     /// The record that a request for this id gets: after a merge another one.

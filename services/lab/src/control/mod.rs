@@ -1,5 +1,7 @@
 //! The lab's own side, under `/_lab`: what was seen, what shall go wrong, and what is true.
 
+mod account;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +38,7 @@ pub(crate) fn router(lab: Arc<LabState>) -> Router {
         .route("/expect", get(expect))
         .route("/records/{object}", get(records))
         .route("/records/{object}/{id}", post(edit))
+        .merge(account::router())
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "no such control endpoint") })
         .with_state(lab)
 }
@@ -78,6 +81,8 @@ struct Settings {
     retry_after: Option<RetryAfter>,
     search_lag_ms: Option<u64>,
     association_page_size: Option<usize>,
+    token_lifetime_ms: Option<u64>,
+    rotate_refresh_tokens: Option<bool>,
 }
 
 async fn settings(State(lab): State<Arc<LabState>>, body: Bytes) -> Result<Response, Problem> {
@@ -90,6 +95,12 @@ async fn settings(State(lab): State<Arc<LabState>>, body: Bytes) -> Result<Respo
     }
     if let Some(size) = settings.association_page_size {
         lab.set_association_page_size(size);
+    }
+    if let Some(lifetime_ms) = settings.token_lifetime_ms {
+        lab.tokens().set_lifetime_ms(lifetime_ms);
+    }
+    if let Some(rotates) = settings.rotate_refresh_tokens {
+        lab.tokens().set_rotates(rotates);
     }
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -1,0 +1,103 @@
+//! Records that could not be transformed: kept until they can be, or are gone.
+
+use protocol::{ObjectName, Rejected, SyncMode, Table};
+use sqlx::PgConnection;
+
+use super::claim::Lease;
+use super::page::PageBatch;
+use crate::{StoreError, records};
+
+/// Keeps what could not be transformed: the last thing that was wrong with each record.
+pub(super) async fn capture(
+    conn: &mut PgConnection,
+    lease: &Lease,
+    object: &ObjectName,
+    table: Table,
+    rejected: &[Rejected],
+) -> Result<(), StoreError> {
+    // Of an archived record this much is certain.
+    let archived = rejected.iter().filter(|rejected| !rejected.is_live).map(|r| r.external_id.clone());
+    records::gone::mark(conn, lease, table, &archived.collect::<Vec<_>>()).await?;
+    let mut rejected: Vec<&Rejected> = rejected.iter().collect();
+    rejected.sort_by(|a, b| a.external_id.cmp(&b.external_id));
+    rejected.dedup_by(|a, b| a.external_id == b.external_id && !a.external_id.is_empty());
+    // A record without an id gets one from its content, so that it is kept, and kept once.
+    let ids: Vec<String> = rejected.iter().map(|r| records::error_id(r)).collect();
+    sqlx::query!(
+        r#"INSERT INTO record_errors (workspace_id, connector, object, job_id, external_id, reason, payload, is_live)
+           SELECT DISTINCT ON (id) $1, $2, $3, $4, id, reason, payload, is_live
+           FROM unnest($5::text[], $6::text[], $7::text[], $8::boolean[]) AS t (id, reason, payload, is_live)
+           ON CONFLICT (workspace_id, connector, object, external_id)
+           DO UPDATE SET job_id = excluded.job_id, reason = excluded.reason, payload = excluded.payload, is_live = excluded.is_live,
+                         created_at = now()"#,
+        lease.workspace_id.as_str(),
+        lease.connector.as_str(),
+        object.as_str(),
+        lease.job_id.0,
+        &ids,
+        &rejected.iter().map(|r| r.reason.as_str()).collect::<Vec<_>>() as &[&str],
+        &rejected.iter().map(|r| r.payload.as_str()).collect::<Vec<_>>() as &[&str],
+        &rejected.iter().map(|r| r.is_live).collect::<Vec<_>>(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Forgets what was captured of records that are gone.
+pub(super) async fn forget(
+    conn: &mut PgConnection,
+    lease: &Lease,
+    object: &ObjectName,
+    ids: &[String],
+) -> Result<(), StoreError> {
+    sqlx::query!(
+        "DELETE FROM record_errors WHERE workspace_id = $1 AND connector = $2 AND object = $3 AND external_id = ANY ($4)",
+        lease.workspace_id.as_str(),
+        lease.connector.as_str(),
+        object.as_str(),
+        ids
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Removes captured errors that are history. After the last page of a full sync, whatever this job did not
+/// capture anew; in an increment, those of the records that now went in.
+pub(super) async fn forgive(
+    conn: &mut PgConnection,
+    lease: &Lease,
+    batch: &PageBatch,
+) -> Result<(), StoreError> {
+    let (workspace, connector, object) =
+        (lease.workspace_id.as_str(), lease.connector.as_str(), batch.object.as_str());
+    match batch.mode {
+        SyncMode::Full if batch.done => {
+            sqlx::query!(
+                "DELETE FROM record_errors WHERE workspace_id = $1 AND connector = $2 AND object = $3 AND job_id <> $4",
+                workspace,
+                connector,
+                object,
+                lease.job_id.0
+            )
+            .execute(conn)
+            .await?;
+        }
+        SyncMode::Incremental if !batch.records.is_empty() => {
+            let mut ids: Vec<&str> = batch.records.iter().map(|record| record.external_id.as_str()).collect();
+            ids.retain(|id| !batch.rejected.iter().any(|rejected| rejected.external_id == *id));
+            sqlx::query!(
+                "DELETE FROM record_errors WHERE workspace_id = $1 AND connector = $2 AND object = $3 AND external_id = ANY ($4)",
+                workspace,
+                connector,
+                object,
+                &ids as &[&str]
+            )
+            .execute(conn)
+            .await?;
+        }
+        SyncMode::Full | SyncMode::Incremental => {}
+    }
+    Ok(())
+}
