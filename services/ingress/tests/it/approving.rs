@@ -61,7 +61,7 @@ async fn options(world: &World, job: &str) -> SyncOptions {
 
 fn approved(objects: &[(&str, u64)]) -> SyncOptions {
     let approved: BTreeMap<_, _> = objects.iter().map(|(name, n)| (name.parse().unwrap(), *n)).collect();
-    SyncOptions { mode: None, objects: approved.keys().cloned().collect(), approved }
+    SyncOptions { approved, ..SyncOptions::default() }
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn while_a_sync_is_active_nothing_is_approved() {
 }
 
 #[tokio::test]
-async fn an_approval_is_a_sync_of_the_objects_in_question_with_their_counts() {
+async fn an_approval_is_a_sync_with_the_approved_counts_of_the_objects_in_question() {
     let mut world = World::new().await;
     let body = json!({"connectorType": "hubspot", "priority": "high"});
     let job = id(&world.post_sync(body).await.ok(202));

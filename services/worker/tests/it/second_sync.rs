@@ -189,7 +189,8 @@ fn assert_counted(view: &JobView, before: &Before) {
 
 /// For each object the names of its properties; a search by page and the records of each page; the archived by page
 /// (the vendor cannot list only new ones); and one count if nothing vanished. Three lists for owners and stages. The
-/// associations of a thousand records with a request, and two more for records with more than a page of them.
+/// associations of a thousand records with a request, of a hundred where each has many; one request more for each pair of
+/// objects, to see how many, and two for records with more than a page of them.
 fn requests_at_most(world: &World, changed: &[Changed], vanished: u64) -> u64 {
     let page = u64::from(PAGE);
     let mut requests = 3;
@@ -198,7 +199,10 @@ fn requests_at_most(world: &World, changed: &[Changed], vanished: u64) -> u64 {
         let archived = world.lab.expect_archived(object).records;
         requests += 1 + 2 * found.div_ceil(page) + archived.div_ceil(page) + 1;
     }
-    let thousands = |object| world.lab.expect(object).records.div_ceil(1_000);
-    let associations = thousands(Object::Contacts) + 2 * thousands(Object::Deals) + 2;
+    let requests_of = |object, records: u64| world.lab.expect(object).records.div_ceil(records) + 1;
+    let associations = requests_of(Object::Contacts, 1_000)
+        + requests_of(Object::Deals, 1_000)
+        + requests_of(Object::Deals, 100)
+        + 2;
     requests + associations + vanished * REQUESTS_A_VANISHED
 }

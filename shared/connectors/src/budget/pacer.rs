@@ -1,4 +1,4 @@
-//! Even spacing of requests. `governor`'s GCRA with a burst of one, on a clock that shows the time it is handed.
+//! Even spacing of requests. `governor`'s GCRA with a small burst, on a clock that shows the time it is handed.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
-/// Lets one request pass in every interval.
+/// Lets one request pass in every interval; turns that were not taken are kept for a few that come together.
 #[derive(Debug)]
 pub(super) struct Pacer {
     limiter: RateLimiter<NotKeyed, InMemoryState, HandedClock, NoOpMiddleware<Duration>>,
@@ -19,9 +19,9 @@ pub(super) struct Pacer {
 }
 
 impl Pacer {
-    /// `None` for an interval of zero, which needs no pacer.
-    pub(super) fn new(interval: Duration, now: Instant) -> Option<Self> {
-        let quota = Quota::with_period(interval)?.allow_burst(NonZeroU32::MIN);
+    /// `None` for an interval of zero, which needs no pacer. With a burst of one nothing is kept.
+    pub(super) fn new(interval: Duration, burst: NonZeroU32, now: Instant) -> Option<Self> {
+        let quota = Quota::with_period(interval)?.allow_burst(burst);
         let clock = HandedClock::default();
         Some(Self { limiter: RateLimiter::direct_with_clock(quota, clock.clone()), clock, origin: now })
     }
@@ -63,7 +63,7 @@ mod tests {
     fn one_request_passes_in_each_interval_and_idleness_saves_nothing_up() {
         let start = Instant::now();
         let interval = Duration::from_millis(300);
-        let pacer = Pacer::new(interval, start).unwrap();
+        let pacer = Pacer::new(interval, NonZeroU32::MIN, start).unwrap();
         assert_eq!(pacer.take(start), Ok(()));
         assert_eq!(pacer.take(start), Err(start + interval));
         let later = start + 100 * interval;

@@ -1,5 +1,6 @@
 //! All that decides whether a request may be sent. Pure: the time is handed in.
 
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use super::pacer::Pacer;
@@ -8,6 +9,10 @@ use super::window::WindowLog;
 
 /// The longest the vendor's word to wait is believed: a day, the longest documented wait (HubSpot 477).
 const HOLD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Requests that may leave together when their turns were not taken before. A step of a slow account makes several at
+/// once and then waits for all of them; the window holds whatever the pacer lets pass.
+const PACED_TOGETHER: NonZeroU32 = NonZeroU32::new(4).unwrap();
 
 /// The state of a budget.
 #[derive(Debug)]
@@ -64,13 +69,13 @@ pub(crate) struct Reported {
 impl State {
     pub(super) fn new(rules: &ClassRules, now: Instant) -> Self {
         let windows = rules.windows.iter().map(|rule| WindowLog::new(rule.limit, rule.per)).collect();
-        let spacer = Pacer::new(rules.spacing, now);
+        let spacer = Pacer::new(rules.spacing, NonZeroU32::MIN, now);
         // A class with a spacing of its own is even already.
         let paced_window = if spacer.is_some() { None } else { rules.paced_window() };
         let paced = paced_window.and_then(|window| {
             let rule = rules.windows.get(window)?;
             let burst = rules.burst.unwrap_or(rule.limit / 3);
-            Some(Paced { window, burst, pacer: Pacer::new(rule.pace(), now)? })
+            Some(Paced { window, burst, pacer: Pacer::new(rule.pace(), PACED_TOGETHER, now)? })
         });
         Self { windows, paced, spacer, held_until: None, started: 0 }
     }

@@ -23,6 +23,11 @@ const INPUTS_MAX: usize = 1_000;
 /// Requests that are made side by side for a page of an account that answers slowly. Otherwise it is one: a page of
 /// records with many associations is large.
 const REQUESTS_AT_ONCE: usize = 3;
+/// A page should have about so many associations, and not many more in a large account than in a small one. The first
+/// page of a pair asks for a few records, to see how many associations they have.
+const LINKS_WANTED: usize = 4_000;
+const INPUTS_AT_FIRST: usize = 200;
+const INPUTS_MIN: usize = 50;
 /// From which object to which. The way back holds the same pairs.
 const PAIRS: [(&str, &str); 3] = [("contacts", "companies"), ("deals", "companies"), ("deals", "contacts")];
 /// Pages of one record's associations. HubSpot allows 50,000 a record, and has 100 on a page at least.
@@ -33,6 +38,9 @@ const PAGES_OF_A_RECORD_MAX: usize = 1_000;
 struct Place {
     pair: usize,
     after: Option<String>,
+    /// Records to ask for with the next request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    inputs: Option<usize>,
     /// A pair that the account does not allow to read, and what it said: the others are read all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
@@ -40,7 +48,17 @@ struct Place {
 
 impl Place {
     fn next_pair(&self) -> Self {
-        Self { pair: self.pair + 1, after: None, refused: self.refused.clone() }
+        Self { pair: self.pair + 1, after: None, inputs: None, refused: self.refused.clone() }
+    }
+
+    fn inputs(&self) -> usize {
+        self.inputs.unwrap_or(INPUTS_AT_FIRST).clamp(INPUTS_MIN, INPUTS_MAX)
+    }
+
+    /// After records with so many associations.
+    fn after(&self, last: String, asked: usize, links: usize) -> Self {
+        let inputs = asked.saturating_mul(LINKS_WANTED) / links.max(1);
+        Self { after: Some(last), inputs: Some(inputs.clamp(INPUTS_MIN, INPUTS_MAX)), ..self.clone() }
     }
 }
 
@@ -107,7 +125,6 @@ impl Api {
         is_slow: bool,
         position: Option<&Position>,
     ) -> Result<Page, SourceError> {
-        let records_max = if is_slow { INPUTS_MAX * REQUESTS_AT_ONCE } else { INPUTS_MAX };
         let place: Place = position.and_then(position::read).unwrap_or_default();
         let Some((from_object, to_object)) = PAIRS.get(place.pair).and_then(|(from, to)| names(from, to))
         else {
@@ -116,11 +133,12 @@ impl Api {
                 None => Ok(page(Vec::new(), Next::Done { checkpoint: None })),
             };
         };
+        let inputs = place.inputs();
+        let records_max = if is_slow { inputs * REQUESTS_AT_ONCE } else { inputs };
         let mut ids = host.known_after(&from_object, place.after.as_deref(), records_max as u64).await?;
         ids.truncate(records_max);
         let last = (ids.len() == records_max).then(|| ids.last().cloned()).flatten();
-        let asked =
-            ids.chunks(INPUTS_MAX).map(|ids| self.associations_of(budget, &from_object, &to_object, ids));
+        let asked = ids.chunks(inputs).map(|ids| self.associations_of(budget, &from_object, &to_object, ids));
         let found = match try_join_all(asked).await {
             Ok(found) => found,
             Err(error) if error.class == ErrorClass::Forbidden => {
@@ -130,9 +148,9 @@ impl Api {
             Err(error) => return Err(error),
         };
         let mut known = BTreeSet::new();
-        let links = found.into_iter().flatten().map(|found| link(found, &mut known)).collect();
+        let links: Vec<Link> = found.into_iter().flatten().map(|found| link(found, &mut known)).collect();
         let next = match &last {
-            Some(last) => Place { after: Some(last.clone()), ..place.clone() },
+            Some(last) => place.after(last.clone(), ids.len(), links.len()),
             None => place.next_pair(),
         };
         let sweep = Sweep { from_object, to_object, after: place.after, up_to: last, links };
@@ -241,6 +259,17 @@ mod tests {
         );
         assert_eq!(links, [Link { from_id: "1".into(), to_id: "501".into(), types: types.into() }]);
         assert!(continued.is_empty());
+    }
+
+    #[test]
+    fn a_page_asks_for_as_many_records_as_have_about_4000_associations() {
+        let place = Place::default();
+        assert_eq!(place.inputs(), 200);
+        for (links, inputs) in
+            [(0, 1_000), (150, 1_000), (800, 1_000), (4_000, 200), (8_000, 100), (900_000, 50)]
+        {
+            assert_eq!(place.after("7".into(), 200, links).inputs(), inputs, "{links}");
+        }
     }
 
     #[test]
