@@ -1,11 +1,15 @@
 //! The scheduler from configuration.
 
+use std::time::Duration;
+
 use anyhow::Context;
 use bus::{Bus, BusOptions};
 use runtime::Config;
 use store::{PoolOptions, SecretKey, Store};
 
 use crate::{Scheduler, Settings};
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Builds the scheduler. Connects when needed, so it starts while NATS or Postgres are away.
 ///
@@ -30,6 +34,23 @@ pub async fn from_config(config: &Config) -> anyhow::Result<Scheduler> {
         relay_after: config.scheduler.relay_after,
         batch_max: config.scheduler.batch_max,
         replicas: config.nats.replicas,
+        retention: retention(config.scheduler.retention_days),
     };
     Ok(Scheduler::new(Store::new(&pool, key)?, Bus::connect(&options).await?, settings))
+}
+
+/// 0 days: for ever.
+fn retention(days: u32) -> Option<Duration> {
+    (days > 0).then(|| DAY * days)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_days_are_for_ever() {
+        assert_eq!(retention(0), None);
+        assert_eq!(retention(30), Some(Duration::from_secs(2_592_000)));
+    }
 }

@@ -2,11 +2,13 @@
 //!
 //! * [`relay`]: rows that want a ticket and have none in the queue;
 //! * [`rescue`]: running rows whose lease is over;
-//! * [`topology`]: streams and bucket that are gone; then every waiting row is relayed at once.
+//! * [`topology`]: streams and bucket that are gone; then every waiting row is relayed at once;
+//! * [`retention`]: rows that have been over for long enough are deleted; every minute is enough for it.
 
 mod build;
 pub mod relay;
 pub mod rescue;
+pub mod retention;
 pub mod topology;
 
 use std::time::Duration;
@@ -36,6 +38,8 @@ pub struct Settings {
     pub batch_max: u32,
     /// Copies of each stream, for when it must be made again: 1, or 3 in a cluster.
     pub replicas: u32,
+    /// How long jobs are kept after they are over. None: for ever.
+    pub retention: Option<Duration>,
 }
 
 /// A scheduler, ready to run.
@@ -66,10 +70,11 @@ impl Scheduler {
         vec![postgres, nats]
     }
 
-    /// Makes passes until `stop` is cancelled. A pass that fails is logged, and the next one does its work.
+    /// Makes passes, and deletes old jobs, until `stop` is cancelled. A pass that fails is logged, and the next one does its work.
     pub async fn run_until(self, stop: CancellationToken) {
         let answer = self.bus.clone().answer_as("scheduler", "Relays, rescues, repairs", stop.clone());
-        tokio::join!(answer, self.passes(stop));
+        let retention = retention::run_until(&self.store, self.settings, stop.clone());
+        tokio::join!(answer, retention, self.passes(stop));
     }
 
     async fn passes(&self, stop: CancellationToken) {

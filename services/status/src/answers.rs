@@ -1,6 +1,9 @@
 //! The bodies of answers, and the query strings.
 
-use protocol::{ConnectorName, JobId, JobStatus, JobView};
+use std::time::Duration;
+
+use protocol::{ConnectorName, JobId, JobStatus, JobView, ProblemKind};
+use runtime::ApiError;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
@@ -9,6 +12,33 @@ use utoipa::{IntoParams, ToSchema};
 pub(crate) const LIMIT_MAX: u32 = 100;
 /// The jobs on one page of the list, if nothing is asked for.
 pub(crate) const LIMIT_DEFAULT: u32 = 20;
+
+/// The longest wait for a change of a job, in seconds.
+const WAIT_SECONDS_MAX: u32 = 60;
+
+/// `GET …/sync/jobs/{jobId}?wait=30`
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct JobQuery {
+    /// Answer at the next change of the job, at the latest after so many seconds: 0 to 60. With `If-None-Match`
+    /// the next change is the first after that revision.
+    #[param(minimum = 0, maximum = 60)]
+    wait: Option<u32>,
+}
+
+impl JobQuery {
+    /// How long to wait; `None` to answer as it is.
+    pub(crate) fn wait(&self) -> Result<Option<Duration>, ApiError> {
+        match self.wait {
+            Some(seconds) if seconds > WAIT_SECONDS_MAX => {
+                let detail = format!("`wait` must be 0 to {WAIT_SECONDS_MAX} seconds.");
+                Err(ApiError::new(ProblemKind::InvalidParameter, detail))
+            }
+            wait => Ok(wait.map(|seconds| Duration::from_secs(seconds.into()))),
+        }
+    }
+}
 
 /// `GET …/sync/jobs?limit=20&status=running&cursor=…`
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]

@@ -3,6 +3,7 @@
 //! A view is only ever replaced by a newer one, so that a poll never goes backwards.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use bus::{BoardChange, Bus};
 use protocol::{JobId, JobView, WorkspaceId};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::followers::{FOLLOWERS_MAX, Followers};
 
 /// The pause before a watch that ended is made again.
 const REATTACH_WAIT: Duration = Duration::from_millis(250);
@@ -29,12 +32,46 @@ struct Seen {
 pub struct Board {
     views: Arc<RwLock<HashMap<JobId, Seen>>>,
     finished_keep: Duration,
+    followers: Followers,
+    watched: Arc<AtomicBool>,
+    stopped: CancellationToken,
 }
 
 impl Board {
     /// An empty board that keeps finished jobs for so long.
     pub fn new(finished_keep: Duration) -> Self {
-        Self { views: Arc::default(), finished_keep }
+        Self {
+            views: Arc::default(),
+            finished_keep,
+            followers: Followers::new(FOLLOWERS_MAX),
+            watched: Arc::default(),
+            stopped: CancellationToken::new(),
+        }
+    }
+
+    /// With another limit on how many requests and streams may wait for a job at a time.
+    pub fn with_followers_max(self, max: usize) -> Self {
+        Self { followers: Followers::new(max), ..self }
+    }
+
+    /// How many requests and streams wait for a job now.
+    pub fn followers_now(&self) -> usize {
+        self.followers.count()
+    }
+
+    /// Those who wait for a job.
+    pub(crate) fn followers(&self) -> &Followers {
+        &self.followers
+    }
+
+    /// Whether changes arrive by themselves.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched.load(Ordering::Relaxed)
+    }
+
+    /// Cancelled when the service stops: nobody waits longer.
+    pub(crate) fn stopped(&self) -> CancellationToken {
+        self.stopped.clone()
     }
 
     /// The newest view of a job of this workspace, with how old it is.
@@ -60,16 +97,23 @@ impl Board {
     }
 
     /// Watches the bucket until `stop` is cancelled, and attaches again whenever the watch ends: after an
-    /// outage, or a wiped store.
+    /// outage, or a wiped store. Then ends all waiting for jobs.
     pub async fn watch_until(self, bus: Bus, stop: CancellationToken) {
+        let stopped = self.stopped.clone().drop_guard();
+        let end_waiting = async {
+            stop.cancelled().await;
+            drop(stopped);
+        };
         let answer = bus.clone().answer_as("status", "Answers what jobs do", stop.clone());
-        tokio::join!(answer, self.attach_until(bus, stop));
+        tokio::join!(end_waiting, answer, self.attach_until(bus, stop.clone()));
     }
 
     async fn attach_until(self, bus: Bus, stop: CancellationToken) {
         let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
         while !stop.is_cancelled() {
-            if let Err(error) = self.watch(&bus, &stop, &mut sweep).await {
+            let ended = self.watch(&bus, &stop, &mut sweep).await;
+            self.watched.store(false, Ordering::Relaxed);
+            if let Err(error) = ended {
                 tracing::debug!(error = %error, "the board is not watched; attaching again");
             }
             tokio::select! {
@@ -86,12 +130,17 @@ impl Board {
         sweep: &mut tokio::time::Interval,
     ) -> Result<(), bus::BusError> {
         let mut watch = bus.watch_board().await?;
+        self.watched.store(true, Ordering::Relaxed);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 _ = sweep.tick() => self.forget_old(),
                 change = watch.next() => match change {
-                    Some(Ok(BoardChange::Posted(view))) => drop(self.learn(*view)),
+                    Some(Ok(BoardChange::Posted(view))) => {
+                        let job_id = view.id;
+                        self.learn(*view);
+                        self.followers.ring(job_id);
+                    }
                     Some(Ok(BoardChange::Gone(_))) => {}
                     Some(Err(bus::BusError::Corrupt(error))) => {
                         tracing::warn!(error, "an entry of the board cannot be read");

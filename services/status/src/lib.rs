@@ -3,6 +3,9 @@
 mod answers;
 mod board;
 mod build;
+mod events;
+mod follow;
+mod followers;
 mod routes;
 
 pub use board::Board;

@@ -11,12 +11,15 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bus::Bus;
 use protocol::{JobId, JobView, Problem, ProblemKind, WorkspaceId};
-use runtime::{ApiError, Json, PathParams, Query};
+use runtime::{ApiError, Json, PathParams, Patience, Query};
 use store::{Store, StoreError};
+use tokio::time::{Instant, timeout_at};
 use utoipa::OpenApi;
 
-use crate::answers::{JobEntry, JobList, LIMIT_DEFAULT, LIMIT_MAX, ListQuery};
+use crate::answers::{JobEntry, JobList, JobQuery, LIMIT_DEFAULT, LIMIT_MAX, ListQuery};
 use crate::board::Board;
+use crate::events;
+use crate::follow::Follow;
 
 /// A view of a running job that is older than this may be of a board that is cut off: Postgres is asked.
 const FRESH: Duration = Duration::from_secs(3);
@@ -33,7 +36,7 @@ pub struct Status {
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(get_job, list_jobs), components(schemas(Problem, JobView)))]
+#[openapi(paths(get_job, events::job_events, list_jobs), components(schemas(Problem, JobView)))]
 struct Api;
 
 /// This service's part of the OpenAPI document.
@@ -46,6 +49,7 @@ pub fn router(status: Status) -> Router {
     Router::new()
         .route("/api/workspaces/{workspace_id}/sync/jobs", get(list_jobs))
         .route("/api/workspaces/{workspace_id}/sync/jobs/{job_id}", get(get_job))
+        .route("/api/workspaces/{workspace_id}/sync/jobs/{job_id}/events", get(events::job_events))
         .with_state(Arc::new(status))
 }
 
@@ -53,27 +57,56 @@ type Shared = State<Arc<Status>>;
 
 /// Poll a job
 ///
-/// `jobId` may be a `syncId`. Never answers an older state than before.
+/// `jobId` may be a `syncId`. Never answers an older state than before. With `wait` it answers at the next change,
+/// at once if the job is over or newer than `If-None-Match` says.
 #[utoipa::path(get, path = "/api/workspaces/{workspace_id}/sync/jobs/{job_id}", tag = "sync",
-    params(("workspace_id" = String, Path, description = "The workspace"), ("job_id" = JobId, Path, description = "A jobId or syncId")),
+    params(("workspace_id" = String, Path, description = "The workspace"), ("job_id" = JobId, Path, description = "A jobId or syncId"), JobQuery,
+           ("If-None-Match" = Option<String>, Header, description = "The ETag of the answer before")),
     responses((status = 200, description = "The job", body = JobView, headers(("ETag" = String, description = "For If-None-Match"))),
               (status = 304, description = "It has not changed"),
-              (status = 400, description = "Not an id", body = Problem, content_type = "application/problem+json"),
+              (status = 400, description = "Not an id, or `wait` is too long", body = Problem, content_type = "application/problem+json"),
               (status = 404, description = "No such job in this workspace", body = Problem, content_type = "application/problem+json"),
               (status = 503, description = "Try again", body = Problem, content_type = "application/problem+json")))]
 async fn get_job(
     State(status): Shared,
     PathParams((workspace_id, job_id)): PathParams<(WorkspaceId, JobId)>,
+    Query(query): Query<JobQuery>,
+    patience: Patience,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let job = status.job(&workspace_id, job_id).await?;
-    let etag = HeaderValue::from_str(&format!("\"{}\"", job.revision)).map_err(ApiError::internal)?;
-    let known = is_known(&headers, &etag);
+    let Some(wait) = query.wait()? else {
+        let job = status.job(&workspace_id, job_id).await?;
+        let known = tags(&headers).any(|tag| tag == "*" || tag == etag(&job));
+        return answer(job, known);
+    };
+    let until = Instant::now() + wait;
+    patience.extend(wait);
+    let mut follow = Follow::begin(status, workspace_id, job_id).await?;
+    let known = known_revision(&headers, follow.view());
+    let after = known.unwrap_or(follow.view().revision);
+    let change = async {
+        while follow.view().revision <= after && !follow.view().status.is_over() && follow.changed().await? {}
+        Ok(())
+    };
+    if let Ok(changed) = timeout_at(until, change).await {
+        changed?;
+    }
+    let job = Arc::clone(follow.view());
+    let known = known.is_some_and(|known| job.revision <= known);
+    answer(job, known)
+}
+
+fn answer(job: Arc<JobView>, known: bool) -> Result<Response, ApiError> {
+    let etag = HeaderValue::from_str(&etag(&job)).map_err(ApiError::internal)?;
     let headers = [(ETAG, etag), (CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
     if known {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
     Ok((headers, Json(job)).into_response())
+}
+
+fn etag(job: &JobView) -> String {
+    format!("\"{}\"", job.revision)
 }
 
 /// List jobs
@@ -105,17 +138,35 @@ async fn list_jobs(
     Ok(Json(JobList { jobs: page.jobs.into_iter().map(JobEntry::from).collect(), next_cursor }))
 }
 
-/// Whether one of the tags in `If-None-Match` is this one. Compared weakly, as RFC 9110 wants it: a proxy that
-/// compresses makes `W/"7"` of `"7"`.
-fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
-    let tags = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    tags.flat_map(|value| value.split(','))
-        .map(str::trim)
-        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag).as_bytes() == etag.as_bytes())
+/// The tags in `If-None-Match`. Compared weakly, as RFC 9110 wants it: a proxy that compresses makes `W/"7"` of
+/// `"7"`.
+fn tags(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim).map(|tag| tag.strip_prefix("W/").unwrap_or(tag))
+}
+
+/// The newest revision that `If-None-Match` names, 0 if it names none of ours; `None` without the header.
+fn known_revision(headers: &HeaderMap, present: &JobView) -> Option<u64> {
+    headers.get(IF_NONE_MATCH)?;
+    let revision = |tag: &str| match tag {
+        "*" => Some(present.revision),
+        tag => tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok(),
+    };
+    Some(tags(headers).filter_map(revision).max().unwrap_or(0))
 }
 
 impl Status {
-    async fn job(&self, workspace_id: &WorkspaceId, job_id: JobId) -> Result<Arc<JobView>, ApiError> {
+    /// Whether changes of jobs arrive by themselves.
+    pub(crate) fn is_live(&self) -> bool {
+        self.bus.is_connected() && self.board.is_watched()
+    }
+
+    /// The job as it is: never older than an answer before.
+    pub(crate) async fn job(
+        &self,
+        workspace_id: &WorkspaceId,
+        job_id: JobId,
+    ) -> Result<Arc<JobView>, ApiError> {
         let mut known = self.board.view(workspace_id, job_id).map(|(view, age)| (view, age < FRESH));
         if known.is_none()
             && let Ok(Some(view)) = self.bus.board_entry(workspace_id, job_id).await

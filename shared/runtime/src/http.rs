@@ -2,6 +2,7 @@
 
 mod connection;
 mod layer;
+pub(crate) mod patience;
 
 use std::io;
 use std::sync::Arc;
@@ -21,25 +22,13 @@ use crate::problem::ApiError;
 pub struct ShellConfig {
     body_max_bytes: usize,
     request_timeout: Duration,
-    patient: Vec<(&'static str, Duration)>,
 }
 
 impl ShellConfig {
-    /// The largest body of a request, and the longest time a handler has until the head of its answer.
+    /// The largest body of a request, and the longest time a handler has until the head of its answer. One
+    /// that answers late on purpose asks for more: [`Patience`](crate::Patience).
     pub fn new(body_max_bytes: usize, request_timeout: Duration) -> Self {
-        Self { body_max_bytes, request_timeout, patient: Vec::new() }
-    }
-
-    /// Gives one route another timeout: a long poll answers late on purpose. `route` is written as in the
-    /// router, `/jobs/{id}`. Such a handler has to watch the shutdown token itself.
-    pub fn patient(mut self, route: &'static str, timeout: Duration) -> Self {
-        self.patient.push((route, timeout));
-        self
-    }
-
-    fn timeout_for(&self, route: &str) -> Duration {
-        let patient = self.patient.iter().find(|(patient, _)| *patient == route);
-        patient.map_or(self.request_timeout, |(_, timeout)| *timeout)
+        Self { body_max_bytes, request_timeout }
     }
 }
 

@@ -35,6 +35,7 @@ pub use config::sections::{
 pub use config::sources::Sources;
 pub use config::{Config, DEFAULTS};
 pub use extract::{Json, PathParams, Query};
+pub use http::patience::Patience;
 pub use problem::{ApiError, ProblemResponse};
 pub use request_id::RequestId;
 pub use shutdown::{Shutdown, drain};

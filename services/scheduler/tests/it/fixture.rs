@@ -38,15 +38,17 @@ pub struct World {
     pub urls: Urls,
     pub store: Store,
     pub queue: Queue,
+    workspaces: usize,
 }
 
-/// Nothing is relayed by its age.
+/// Nothing is relayed by its age, and nothing deleted.
 pub fn settings() -> Settings {
     Settings {
         interval: Duration::from_millis(50),
         relay_after: Duration::from_secs(3_600),
         batch_max: 100,
         replicas: 1,
+        retention: None,
     }
 }
 
@@ -73,7 +75,7 @@ impl World {
         let hubspot = "hubspot".parse().unwrap();
         store.seed_workspaces("w", workspaces, &hubspot, |_| json!({"accessToken": "x"})).await.unwrap();
         let queue = Queue::new(&urls).await;
-        Self { urls, store, queue }
+        Self { urls, store, queue, workspaces }
     }
 
     pub async fn scheduler(&self, settings: Settings) -> Scheduler {
@@ -103,6 +105,16 @@ impl World {
         let jobs = self.accept(count).await;
         for (n, job) in jobs.iter().enumerate() {
             assert_eq!(self.queue.publish(ticket(n, *job, 1)).await, Published::Stored);
+        }
+        jobs
+    }
+
+    /// Every job of the workspaces that is there, by workspace.
+    pub async fn jobs(&self) -> Vec<JobId> {
+        let mut jobs = Vec::new();
+        for n in 0..self.workspaces {
+            let page = self.store.jobs(&workspace(n), None, None, 10).await.unwrap();
+            jobs.extend(page.jobs.iter().map(|job| job.id));
         }
         jobs
     }

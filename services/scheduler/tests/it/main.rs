@@ -7,5 +7,6 @@ mod outages;
 mod relaying;
 mod replicas;
 mod rescuing;
+mod retaining;
 mod running;
 mod wipes;

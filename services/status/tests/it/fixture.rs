@@ -30,6 +30,10 @@ pub struct Wiring {
     pub watched: bool,
     /// How long one waits for Postgres, and for an answer of NATS.
     pub patience: Duration,
+    /// How long an ordinary request may take.
+    pub request_timeout: Duration,
+    /// How many may wait for a job.
+    pub followers_max: usize,
 }
 
 /// Stores of the test's own, with the workspace `acme` and its connections.
@@ -43,6 +47,7 @@ pub struct Stores {
 pub struct World {
     pub stores: Stores,
     pub status: Status,
+    pub stop: CancellationToken,
     client: reqwest::Client,
     url: String,
     _stop: DropGuard,
@@ -71,6 +76,8 @@ impl Stores {
             nats_url: self.env.nats_url(NatsUser::Status),
             watched: true,
             patience: PATIENCE,
+            request_timeout: PATIENCE,
+            followers_max: 100,
         }
     }
 
@@ -137,17 +144,17 @@ impl Stores {
         let status = Status {
             store: open_store(&wiring.database_url, wiring.patience),
             bus: Bus::connect(&options).await.unwrap(),
-            board: Board::new(Duration::from_secs(600)),
+            board: Board::new(Duration::from_secs(600)).with_followers_max(wiring.followers_max),
         };
         if wiring.watched {
             tracker.spawn(status.board.clone().watch_until(status.bus.clone(), stop.clone()));
         }
-        let router = shell(status::router(status.clone()), ShellConfig::new(1_024, PATIENCE));
+        let router = shell(status::router(status.clone()), ShellConfig::new(1_024, wiring.request_timeout));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tracker.spawn(serve(listener, router, stop.clone(), Duration::from_secs(1)));
         let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
-        World { stores: self, status, client, url, _stop: stop.drop_guard() }
+        World { stores: self, status, client, url, stop: stop.clone(), _stop: stop.drop_guard() }
     }
 }
 
@@ -162,6 +169,11 @@ impl World {
 
     pub async fn connected(&self) {
         until(|| self.status.bus.is_connected()).await;
+    }
+
+    /// Waits until so many requests and streams wait for a job.
+    pub async fn followed_by(&self, followers: usize) {
+        until(|| self.status.board.followers_now() == followers).await;
     }
 
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {

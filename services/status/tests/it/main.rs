@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests")]
 
 mod answer;
+mod events;
 mod fixture;
 mod freshness;
 mod jobs;
@@ -11,3 +12,4 @@ mod merged;
 mod outages;
 mod refusals;
 mod vandal;
+mod waiting;

@@ -10,13 +10,13 @@ use crate::fixture::{Stores, Wiring, World, until};
 /// Short, so that nobody waits long for what is away.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-struct Cuttable {
-    world: World,
-    postgres: TcpProxy,
-    nats: TcpProxy,
+pub struct Cuttable {
+    pub world: World,
+    pub postgres: TcpProxy,
+    pub nats: TcpProxy,
 }
 
-async fn cuttable(watched: bool) -> Cuttable {
+pub async fn cuttable(watched: bool) -> Cuttable {
     let stores = Stores::new().await;
     let wiring = stores.wiring();
     let postgres = TcpProxy::in_front_of(&wiring.database_url).await.unwrap();
@@ -26,6 +26,7 @@ async fn cuttable(watched: bool) -> Cuttable {
         nats_url: nats.url(&wiring.nats_url),
         watched,
         patience: PATIENCE,
+        ..wiring
     };
     let world = stores.status(wiring).await;
     world.connected().await;
@@ -33,7 +34,7 @@ async fn cuttable(watched: bool) -> Cuttable {
 }
 
 impl Cuttable {
-    async fn cut_nats(&self) {
+    pub async fn cut_nats(&self) {
         self.nats.cut().await;
         until(|| !self.world.status.bus.is_connected()).await;
     }

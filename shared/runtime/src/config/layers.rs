@@ -23,6 +23,7 @@ const MAY_BE_ZERO: &[&str] = &[
     "worker.delete_percent_max",
     "worker.progress_interval_ms",
     "scheduler.relay_after_ms",
+    "scheduler.retention_days",
     "source.retries",
     "source.retry_base_ms",
     "source.quota_wait_max_ms",

@@ -8,6 +8,9 @@ use url::Url;
 use super::layers::Layers;
 use super::sections::key_bytes;
 
+/// The most of `scheduler.retention_days`, a hundred years: so far back Postgres still has a date.
+const RETENTION_DAYS_MAX: i64 = 36_500;
+
 /// Checks all texts and all relations, and notes in the layers what is wrong.
 pub(super) fn check(layers: &mut Layers) {
     check_texts(layers);
@@ -56,6 +59,10 @@ fn check_numbers(layers: &mut Layers) {
         timeout < deadline
     });
     relate(layers, "ingress.batch_max", "at most", "ingress.queue_max", |batch, queue| batch <= queue);
+    if layers.number("scheduler.retention_days").is_some_and(|days| days > RETENTION_DAYS_MAX) {
+        let expected = format!("at most {RETENTION_DAYS_MAX}, or 0 for ever");
+        layers.refuse_value("scheduler.retention_days", &expected);
+    }
     let slots = ["worker.slots_high", "worker.slots_normal", "worker.slots_low"];
     if slots.iter().all(|key| layers.number(key) == Some(0)) {
         layers.refuse_value(slots[1], "at least one of worker.slots_high, _normal and _low above 0");

@@ -139,6 +139,8 @@ pub struct SchedulerConfig {
     pub relay_after: Duration,
     /// `batch_max`
     pub batch_max: u32,
+    /// `retention_days`
+    pub retention_days: u32,
 }
 
 /// `[status]`

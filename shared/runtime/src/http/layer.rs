@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::Method;
@@ -18,6 +18,7 @@ use tower::{Layer, Service, ServiceExt};
 use tracing::{Instrument, Span};
 
 use super::ShellConfig;
+use super::patience::Patience;
 use crate::extract::{BodyLimit, discard};
 use crate::problem::{self, ApiError};
 use crate::request_id::{self, RequestId};
@@ -76,13 +77,14 @@ where
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("(none)", MatchedPath::as_str);
     let span = span(&id, request.method(), route);
-    let timeout = config.timeout_for(route);
+    let patience = Patience::new(config.request_timeout);
+    request.extensions_mut().insert(patience.clone());
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(BodyLimit(config.body_max_bytes));
     DefaultBodyLimit::max(config.body_max_bytes).apply(&mut request);
 
     async {
-        let mut response = guarded(inner, request, config.body_max_bytes, timeout).await;
+        let mut response = guarded(inner, request, config.body_max_bytes, patience).await;
         problem::fill_in(&mut response, &id);
         response.headers_mut().insert(request_id::HEADER, id.header_value());
         tracing::debug!(
@@ -107,7 +109,7 @@ fn span(id: &RequestId, method: &Method, route: &str) -> Span {
 }
 
 /// The route's answer, or a problem when it panics, takes too long, or would get too much to read.
-async fn guarded<S>(inner: S, request: Request, body_max_bytes: usize, timeout: Duration) -> Response
+async fn guarded<S>(inner: S, request: Request, body_max_bytes: usize, patience: Patience) -> Response
 where
     S: Service<Request, Response = Response, Error = Infallible>,
 {
@@ -117,15 +119,20 @@ where
         }
         inner.oneshot(request).await
     };
-    match tokio::time::timeout(timeout, AssertUnwindSafe(route).catch_unwind()).await {
-        Ok(Ok(Ok(response))) => response,
-        Ok(Ok(Err(never))) => match never {},
-        // The panic hook has logged what and where, inside this request's span.
-        Ok(Err(_)) => ApiError::internal("the handler panicked").into_response(),
-        Err(_) => {
-            let detail = format!("No answer within {} ms. Try again.", timeout.as_millis());
-            ApiError::new(ProblemKind::Unavailable, detail).caused_by("the handler timed out").into_response()
+    let answered = tokio::select! {
+        biased;
+        answered = AssertUnwindSafe(route).catch_unwind() => answered,
+        () = patience.over() => {
+            let detail = format!("No answer within {} ms. Try again.", patience.granted().as_millis());
+            let late = ApiError::new(ProblemKind::Unavailable, detail);
+            return late.caused_by("the handler timed out").into_response();
         }
+    };
+    match answered {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
+        // The panic hook has logged what and where, inside this request's span.
+        Err(_) => ApiError::internal("the handler panicked").into_response(),
     }
 }
 

@@ -57,11 +57,7 @@ pub fn post(uri: &str) -> Builder {
 
 /// Asks a router inside the shell.
 pub async fn ask(router: Router, request: Request<Body>) -> Answer {
-    ask_shelled(shell(router, config()), request).await
-}
-
-pub async fn ask_shelled(router: Router, request: Request<Body>) -> Answer {
-    let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
+    let (parts, body) = shell(router, config()).oneshot(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes().to_vec();
     Answer { status: parts.status, headers: parts.headers, body }
 }

@@ -159,6 +159,15 @@ fn all_errors_are_said_at_once_each_with_its_source() {
 }
 
 #[test]
+fn jobs_may_be_kept_for_ever_and_for_a_hundred_years() {
+    assert_eq!(Config::load(&env(&[])).unwrap().scheduler.retention_days, 30);
+    for days in [0, 1, 36_500] {
+        let sources = env(&[("SYNCLINE_SCHEDULER_RETENTION_DAYS", &days.to_string())]);
+        assert_eq!(Config::load(&sources).unwrap().scheduler.retention_days, days);
+    }
+}
+
+#[test]
 fn relations_between_values_are_checked() {
     for (name, value, key, text) in [
         ("WORKER_HEARTBEAT_MS", "4000", "worker.heartbeat_ms", "less than half of worker.lease_ms (8000"),
@@ -169,6 +178,7 @@ fn relations_between_values_are_checked() {
         ("CONNECTORS_HUBSPOT_OBJECTS_LIMIT", "0", "connectors.hubspot.objects_limit", "from 1 to"),
         ("CONNECTORS_HUBSPOT_BASE_URL", "file:///etc", "connectors.hubspot.base_url", "https://"),
         ("WORKER_LEASE_MS", "4294967296", "worker.lease_ms", "to 4294967295"),
+        ("SCHEDULER_RETENTION_DAYS", "36501", "scheduler.retention_days", "at most 36500, or 0"),
         ("NATS_URL", "http://x", "nats.url", "nats://"),
     ] {
         let errors = errors(&env(&[(&format!("SYNCLINE_{name}"), value)]));

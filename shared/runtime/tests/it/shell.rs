@@ -5,24 +5,30 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Path;
 use axum::routing::{get as on_get, post as on_post};
 use protocol::ProblemKind;
-use runtime::http::shell;
-use runtime::{ApiError, RequestId};
+use runtime::{ApiError, Patience, RequestId};
 use tracing::instrument::WithSubscriber;
 
-use crate::asking::{Answer, ask, ask_shelled, config, get};
+use crate::asking::{Answer, ask, get};
 
 fn routes() -> Router {
     Router::new()
         .route("/ok", on_get(async || "fine"))
         .route("/id", on_get(async |id: RequestId| id.to_string()))
         .route("/slow", on_get(async || tokio::time::sleep(Duration::from_secs(60)).await))
-        .route("/patient/{id}", on_get(async || tokio::time::sleep(Duration::from_secs(60)).await))
+        .route("/patient/{seconds}", on_get(patient))
         .route("/panic", on_get(panicking))
         .route("/bug", on_get(async || bug()))
         .route("/busy", on_get(async || busy()))
         .route("/commands", on_post(async || "done").delete(async || "gone"))
+}
+
+/// Asks for so much time, and needs a little less than that and the ordinary timeout, or much more.
+async fn patient(patience: Patience, Path(seconds): Path<u64>) {
+    patience.extend(Duration::from_secs(seconds));
+    tokio::time::sleep(Duration::from_secs(if seconds == 30 { 34 } else { 600 })).await;
 }
 
 async fn panicking() -> &'static str {
@@ -107,11 +113,13 @@ async fn a_handler_that_takes_too_long_is_a_503_problem() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_patient_route_has_a_timeout_of_its_own() {
+async fn a_handler_that_asks_for_more_time_gets_it_and_no_more() {
+    let answer = ask(routes(), get("/patient/30")).await;
+    assert_eq!(answer.status, 200);
     let started = tokio::time::Instant::now();
-    let router = shell(routes(), config().patient("/patient/{id}", Duration::from_secs(35)));
-    ask_shelled(router, get("/patient/7")).await.problem(503, "unavailable");
-    assert_eq!(started.elapsed().as_secs(), 35);
+    let detail = ask(routes(), get("/patient/40")).await.problem(503, "unavailable");
+    assert_eq!(started.elapsed().as_secs(), 45);
+    assert!(detail.contains("45000 ms"), "{detail}");
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! The jobs table, by the life of a job: accept, claim, page, finish; read for clients, repair for the scheduler.
+//! The jobs table, by the life of a job: accept, claim, page, finish; read for clients, repair and
+//! retention for the scheduler.
 
 mod accept;
 mod captured;
@@ -8,6 +9,7 @@ mod finish;
 mod page;
 mod read;
 mod repair;
+mod retention;
 mod row;
 
 pub use accept::{Accepted, NewJob};

@@ -19,6 +19,7 @@ mod relations;
 mod relay;
 mod rescue;
 mod resting;
+mod retention;
 mod syncs;
 mod unchanged;
 mod zombies;

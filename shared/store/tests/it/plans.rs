@@ -1,4 +1,4 @@
-//! How Postgres runs what the scheduler asks every second, with many finished jobs around.
+//! How Postgres runs what the scheduler asks again and again, with many finished jobs around.
 
 use std::fs;
 use std::path::Path;
@@ -40,10 +40,10 @@ async fn history() -> World {
     let world = World::new().await;
     world
         .run(
-            "INSERT INTO jobs (id, sync_id, job_type, workspace_id, scope, status, created_at, run_at)
+            "INSERT INTO jobs (id, sync_id, job_type, workspace_id, scope, status, created_at, run_at, completed_at)
               SELECT gen_random_uuid(), gen_random_uuid(), 'sync', 'w' || n % 100, 'hubspot',
                      (ARRAY['completed', 'failed', 'cancelled'])[n % 3 + 1],
-                     now() - n * interval '1 min', now() - n * interval '1 min'
+                     now() - n * interval '1 min', now() - n * interval '1 min', now() - n * interval '1 min'
               FROM generate_series(1, 20000) n",
         )
         .await;
@@ -73,6 +73,23 @@ async fn the_rescue_looks_at_running_rows_only_however_many_are_over() {
     let rescue = statement("WHERE status = 'running' AND lease_expires_at <= now()");
     for plan in plans(&world, &rescue, "100").await {
         assert!(plan.contains("jobs_running") && !plan.contains("Seq Scan"), "{plan}");
+    }
+}
+
+#[tokio::test]
+async fn retention_looks_at_what_it_deletes_only_however_many_jobs_are_younger() {
+    let world = history().await;
+    let retention = statement("DELETE FROM jobs");
+    // All but twenty are younger.
+    for plan in plans(&world, &retention, "19980 * 60, 500").await {
+        assert!(plan.contains("Index Scan using jobs_over") && plan.contains("jobs_pkey"), "{plan}");
+        assert!(!plan.contains("Seq Scan") && !plan.contains("Sort"), "{plan}");
+    }
+    // The cascade looks its rows up by job.
+    world.run("INSERT INTO syncs SELECT gen_random_uuid(), id FROM jobs").await;
+    world.run("VACUUM ANALYZE syncs").await;
+    for plan in plans(&world, "DELETE FROM syncs WHERE job_id = $1", "gen_random_uuid()").await {
+        assert!(plan.contains("syncs_by_job"), "{plan}");
     }
 }
 

@@ -1,0 +1,35 @@
+//! Deleting jobs that are over for long enough.
+
+use std::time::Duration;
+
+use crate::{Store, StoreError};
+
+impl Store {
+    /// Deletes up to `limit` jobs that have been over for at least `older_than`, those that ended first, and answers
+    /// how many. What remembers which sync they belonged to goes with them. Everything else that names a job stays and
+    /// may name one that is gone: cursors, records, captured errors.
+    ///
+    /// Any number of schedulers may do this at once: each row is deleted by one of them, and none waits.
+    ///
+    /// Plan: Index Scan on `jobs_over` (`completed_at <= then`), then by primary key; `syncs_by_job` for each row.
+    ///
+    /// # Errors
+    /// If Postgres is not available: then nothing was deleted, or the commit's answer was lost. Also if `older_than`
+    /// goes back beyond what Postgres calls a date.
+    pub async fn delete_finished(&self, older_than: Duration, limit: u32) -> Result<u64, StoreError> {
+        let done = sqlx::query!(
+            r#"DELETE FROM jobs
+               WHERE id = ANY (ARRAY (
+                   SELECT id FROM jobs
+                   WHERE status IN ('completed', 'failed', 'cancelled')
+                     AND completed_at <= now() - make_interval(secs => $1)
+                   ORDER BY completed_at LIMIT $2
+                   FOR UPDATE SKIP LOCKED))"#,
+            older_than.as_secs_f64(),
+            i64::from(limit)
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected())
+    }
+}
