@@ -1,5 +1,6 @@
 //! Whom records belong to. Two lists: those who are there, and those who were deactivated.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use protocol::{Fields, OwnerFields, Record, Rejected};
@@ -12,6 +13,7 @@ use super::objects::VERSION;
 use super::page::Records;
 use super::position;
 use super::small::{self, Page as Listed};
+use super::transform;
 use crate::budget::Budget;
 use crate::{Next, Page, Position, SourceError};
 
@@ -78,7 +80,9 @@ fn record(raw: &RawValue, archived: bool) -> Result<Record, Rejected> {
     let Ok(wire) = serde_json::from_str::<Wire<'_>>(raw.get()) else {
         return Err(reject("", "it is not a JSON object with the fields of an owner"));
     };
-    let Some(id) = wire.id.and_then(small::id) else { return Err(reject("", "it has no id")) };
+    let Some(id) = wire.id.and_then(transform::id).map(Cow::into_owned) else {
+        return Err(reject("", "it has no id"));
+    };
     let Ok(source_created_at) = small::time(wire.created_at.as_deref()) else {
         return Err(reject(&id, "`createdAt` is not a date"));
     };

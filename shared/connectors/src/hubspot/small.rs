@@ -6,9 +6,8 @@ use serde_json::value::RawValue;
 use time::OffsetDateTime;
 
 use super::page::{Paging, Records};
-use super::transform::ID_LEN_MAX;
 use crate::http::Unreadable;
-use crate::jsonb::{jsonb_safe, scalar};
+use crate::jsonb::jsonb_safe;
 use crate::{Next, columns};
 
 /// A page of such a list.
@@ -64,12 +63,6 @@ pub(super) fn rejected(raw: &RawValue, id: &str, reason: &str, is_live: bool) ->
 /// The record as it is.
 pub(super) fn properties(raw: &RawValue) -> String {
     jsonb_safe(raw.get()).into_owned()
-}
-
-/// An id, if it is one.
-pub(super) fn id(raw: &RawValue) -> Option<String> {
-    let id = scalar(raw).ok().flatten()?;
-    (id.len() <= ID_LEN_MAX).then(|| id.into_owned())
 }
 
 /// A text; none if it is empty. Without NUL, which Postgres does not store.

@@ -1,5 +1,6 @@
 //! The stages of the pipelines that deals go through: all of them in one answer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use protocol::{Fields, Record, Rejected, StageFields};
@@ -10,7 +11,7 @@ use serde_json::value::RawValue;
 use super::api::Api;
 use super::objects::VERSION;
 use super::page::Records;
-use super::small;
+use super::{small, transform};
 use crate::budget::Budget;
 use crate::http::Unreadable;
 use crate::{Next, Page, SourceError, columns};
@@ -88,7 +89,9 @@ fn record(pipeline: &Pipeline<'_>, raw: &RawValue) -> Result<Option<Record>, Rej
     let Ok(stage) = serde_json::from_str::<Stage<'_>>(raw.get()) else {
         return Err(reject("", "it is not a JSON object with the fields of a stage"));
     };
-    let Some(id) = stage.id.and_then(small::id) else { return Err(reject("", "it has no id")) };
+    let Some(id) = stage.id.and_then(transform::id).map(Cow::into_owned) else {
+        return Err(reject("", "it has no id"));
+    };
     if stage.archived {
         return Ok(None);
     }

@@ -15,7 +15,7 @@ use crate::properties::{BadField, Properties};
 
 /// The longest id that is believed; real ones have up to 20 digits. The column is part of an index, whose entries
 /// Postgres limits.
-pub(super) const ID_LEN_MAX: usize = 128;
+const ID_LEN_MAX: usize = 128;
 
 /// A record, borrowed from the page's text. Everything is optional: what is missing is said in the rejection.
 #[derive(Deserialize)]
@@ -60,13 +60,18 @@ pub(super) fn transform(object: &Object, raw: &RawValue) -> Result<Record, Rejec
     record(object, &id, &wire).map_err(|bad| reject(&id, bad.to_string()))
 }
 
+/// An id, if it is one.
+pub(super) fn id(raw: &RawValue) -> Option<Cow<'_, str>> {
+    scalar(raw).ok().flatten().filter(|id| id.len() <= ID_LEN_MAX)
+}
+
 fn read(raw: &RawValue) -> Option<WireRecord<'_>> {
     serde_json::from_str(raw.get()).ok()
 }
 
 impl<'a> WireRecord<'a> {
     fn id(&self) -> Option<Cow<'a, str>> {
-        self.id.and_then(|id| scalar(id).ok().flatten()).filter(|id| id.len() <= ID_LEN_MAX)
+        self.id.and_then(id)
     }
 }
 

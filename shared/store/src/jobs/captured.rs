@@ -44,19 +44,19 @@ pub(super) async fn capture(
     Ok(())
 }
 
-/// Forgets what was captured of records that are gone.
+/// Forgets what was captured of records that went in, or are gone.
 pub(super) async fn forget(
     conn: &mut PgConnection,
     lease: &Lease,
     object: &ObjectName,
-    ids: &[String],
+    ids: &[&str],
 ) -> Result<(), StoreError> {
     sqlx::query!(
         "DELETE FROM record_errors WHERE workspace_id = $1 AND connector = $2 AND object = $3 AND external_id = ANY ($4)",
         lease.workspace_id.as_str(),
         lease.connector.as_str(),
         object.as_str(),
-        ids
+        ids as &[&str]
     )
     .execute(conn)
     .await?;
@@ -87,15 +87,7 @@ pub(super) async fn forgive(
         SyncMode::Incremental if !batch.records.is_empty() => {
             let mut ids: Vec<&str> = batch.records.iter().map(|record| record.external_id.as_str()).collect();
             ids.retain(|id| !batch.rejected.iter().any(|rejected| rejected.external_id == *id));
-            sqlx::query!(
-                "DELETE FROM record_errors WHERE workspace_id = $1 AND connector = $2 AND object = $3 AND external_id = ANY ($4)",
-                workspace,
-                connector,
-                object,
-                &ids as &[&str]
-            )
-            .execute(conn)
-            .await?;
+            forget(conn, lease, &batch.object, &ids).await?;
         }
         SyncMode::Full | SyncMode::Incremental => {}
     }

@@ -45,7 +45,8 @@ impl Store {
         let deleted = gone::point_to_survivors(&mut tx, lease, *table, records).await?
             + gone::mark(&mut tx, lease, *table, &compared.gone).await?;
         if !compared.gone.is_empty() {
-            forget(&mut tx, lease, object, &compared.gone).await?;
+            let gone: Vec<&str> = compared.gone.iter().map(String::as_str).collect();
+            forget(&mut tx, lease, object, &gone).await?;
         }
         if !rejected.is_empty() {
             capture(&mut tx, lease, object, *table, rejected).await?;
