@@ -15,6 +15,7 @@ use crate::compare::DeleteGuard;
 use crate::decide::Outcome;
 use crate::keeper::Keeper;
 use crate::live::Live;
+use crate::patience::patiently;
 use crate::pipeline::{Pipeline, Stopped};
 use crate::plan::plan;
 use crate::tally::Tally;
@@ -102,7 +103,7 @@ impl Attempt {
             tracing::error!(imbalance, "the counts do not balance");
             return permanent(format!("The counts do not balance. {imbalance}"));
         }
-        match self.store.captured(&self.claimed.job, ERRORS_MAX).await {
+        match patiently(|| self.store.captured(&self.claimed.job, ERRORS_MAX)).await {
             Ok(errors) => {
                 let results = tally.results(&self.claimed.lease.connector);
                 let needs_review = results.iter().any(|result| result.needs_review > 0);

@@ -5,6 +5,8 @@ use connectors::{ConnectorSpec, Credentials, ErrorClass, Host, Known, SourceErro
 use protocol::{ObjectName, Table};
 use store::{Lease, Store, StoreError};
 
+use crate::patience::patiently;
+
 /// Keeps what a session wants kept, and tells what is there.
 pub(crate) struct Keeper {
     pub store: Store,
@@ -22,14 +24,13 @@ impl Keeper {
 #[async_trait]
 impl Host for Keeper {
     async fn save_credentials(&self, new: &Credentials) -> Result<(), SourceError> {
-        self.store
-            .rotate_credentials(&self.lease, new.expose())
-            .await
-            .map_err(|_| SourceError::new(ErrorClass::Transient, "New credentials could not be stored"))
+        // The vendor takes the old ones no more: these must not be lost.
+        patiently(|| self.store.rotate_credentials(&self.lease, new.expose())).await.map_err(refused)
     }
 
     async fn known(&self, object: &ObjectName) -> Result<Known, SourceError> {
-        let known = self.store.known(&self.lease, object, self.table(object)?).await.map_err(unanswered)?;
+        let table = self.table(object)?;
+        let known = patiently(|| self.store.known(&self.lease, object, table)).await.map_err(refused)?;
         Ok(Known {
             records: known.records,
             had_before: known.had_before,
@@ -39,7 +40,7 @@ impl Host for Keeper {
 
     async fn known_bounds(&self, object: &ObjectName, step: u64) -> Result<Vec<String>, SourceError> {
         let table = self.table(object)?;
-        self.store.known_bounds(&self.lease, object, table, step).await.map_err(unanswered)
+        patiently(|| self.store.known_bounds(&self.lease, object, table, step)).await.map_err(refused)
     }
 
     async fn known_between(
@@ -50,7 +51,9 @@ impl Host for Keeper {
         max: u64,
     ) -> Result<Vec<String>, SourceError> {
         let table = self.table(object)?;
-        self.store.known_between(&self.lease, object, table, (from, to), max).await.map_err(unanswered)
+        patiently(|| self.store.known_between(&self.lease, object, table, (from, to), max))
+            .await
+            .map_err(refused)
     }
 
     async fn known_after(
@@ -60,12 +63,12 @@ impl Host for Keeper {
         max: u64,
     ) -> Result<Vec<String>, SourceError> {
         let table = self.table(object)?;
-        self.store.known_after(&self.lease, table, after, max).await.map_err(unanswered)
+        patiently(|| self.store.known_after(&self.lease, table, after, max)).await.map_err(refused)
     }
 }
 
-/// Postgres is away: the lease tells soon, or the next attempt asks again.
-fn unanswered(error: StoreError) -> SourceError {
-    tracing::warn!(error = %error, "what is known could not be read");
-    SourceError::new(ErrorClass::Transient, "What is there already could not be read")
+/// It was asked for as long as the lease lasts; this is a refusal.
+fn refused(error: StoreError) -> SourceError {
+    tracing::warn!(error = %error, "Postgres refused what a session asked for");
+    SourceError::new(ErrorClass::Transient, "What is stored could not be read or written; the log says why")
 }
