@@ -1,6 +1,8 @@
 //! Workspaces by the thousand, for benchmarks and load tests.
 
-use protocol::{ConnectorName, WorkspaceId};
+use std::time::Duration;
+
+use protocol::{ConnectorName, JOB_TYPE_SYNC, JobId, WorkspaceId};
 use serde_json::Value;
 
 use crate::{Store, StoreError, connections};
@@ -57,6 +59,34 @@ impl Store {
             .await?;
             tx.commit().await?;
         }
+        Ok(())
+    }
+
+    /// Gives each of the workspaces `0..count` of a prefix a job that waits for its vendor's quota for so long.
+    ///
+    /// # Errors
+    /// If Postgres is not available.
+    pub async fn seed_parked(
+        &self,
+        prefix: &str,
+        count: usize,
+        connector: &ConnectorName,
+        wait: Duration,
+    ) -> Result<(), StoreError> {
+        let ids: Vec<String> = (0..count).map(|n| seeded_workspace(prefix, n)).collect();
+        let jobs: Vec<_> = ids.iter().map(|_| JobId::new().0).collect();
+        sqlx::query!(
+            r#"INSERT INTO jobs (id, sync_id, job_type, workspace_id, scope, waiting_reason, run_at)
+               SELECT job, job, $1, workspace, $2, 'source_quota', now() + make_interval(secs => $5)
+               FROM unnest($3::uuid[], $4::text[]) AS t (job, workspace)"#,
+            JOB_TYPE_SYNC,
+            connector.as_str(),
+            &jobs,
+            &ids,
+            wait.as_secs_f64()
+        )
+        .execute(&self.pool)
+        .await?;
         Ok(())
     }
 

@@ -17,6 +17,7 @@ const LATENCY_MAX_US: u64 = 60_000_000;
 /// The longest answer, head and body.
 const ANSWER_MAX: usize = 16 * 1024;
 const BODY: &str = r#"{"connectorType":"hubspot"}"#;
+const HIGH: &str = r#"{"connectorType":"hubspot","priority":"high"}"#;
 /// Steps through the workspaces in an order that no index likes, as real ones would come.
 const STRIDE: usize = 7_368_787;
 
@@ -114,12 +115,23 @@ impl Post {
 
     /// Posts a sync and checks that a new job was accepted. The answer is read to its last byte.
     pub(super) async fn accept(&mut self, workspace: &str) -> anyhow::Result<&[u8]> {
+        self.send(workspace, "27", BODY).await
+    }
+
+    /// The same with high priority.
+    pub(super) async fn accept_high(&mut self, workspace: &str) -> anyhow::Result<&[u8]> {
+        self.send(workspace, "45", HIGH).await
+    }
+
+    async fn send(&mut self, workspace: &str, length: &str, body: &str) -> anyhow::Result<&[u8]> {
         self.request.clear();
         for part in [
             "POST /api/workspaces/",
             workspace,
-            "/sync HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: 27\r\n\r\n",
-            BODY,
+            "/sync HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: ",
+            length,
+            "\r\n\r\n",
+            body,
         ] {
             self.request.extend_from_slice(part.as_bytes());
         }

@@ -5,10 +5,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, ensure};
 use hdrhistogram::Histogram;
 use lab::{LabConfig, Limits, Stats};
-use protocol::JobStatus;
+use protocol::{ConnectorName, JOB_TYPE_SYNC, JobId, JobStatus, Priority, SyncOptions};
 use runtime::Config;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use store::NewJob;
 
 use super::load::Post;
 use super::report::Latency;
@@ -25,16 +26,35 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Their first is the portal of the instance's own workspace.
 const PORTAL_FIRST: usize = 1_000;
 
+/// Jobs of others that wait for their vendors' quota.
+const PARKED: usize = 10_000;
+/// How long they do: longer than this takes.
+const PARKED_FOR: Duration = Duration::from_secs(3_600);
+/// Jobs of low priority that wait for a worker.
+const LOW: usize = 5_000;
+
 /// The part's result.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Pickup {
+    /// Nothing else is there.
+    pub idle: Run,
+    /// [`PARKED`] jobs wait for a quota.
+    pub beside_parked: Run,
+    /// High priority, while [`LOW`] jobs of low priority wait and two of them run.
+    pub high_beside_low: Run,
+    pub resources: Resources,
+}
+
+/// Jobs one after another.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Run {
     pub samples: usize,
     /// From when the 202 was read; 0 if the vendor was asked before that.
     pub from_answer: Latency,
     /// From before the POST was sent.
     pub from_post: Latency,
-    pub resources: Resources,
 }
 
 struct Sample {
@@ -64,20 +84,67 @@ pub(super) async fn measure(config: &Config) -> anyhow::Result<Pickup> {
 }
 
 async fn measure_on(instance: &Instance) -> anyhow::Result<Pickup> {
-    let lab_url = instance.lab_url.as_ref().context("the lab runs")?;
+    let connector: ConnectorName = "hubspot".parse()?;
     let credentials = |n: usize| json!({"accessToken": format!("pat-lab-{}", PORTAL_FIRST + n)});
-    instance.store.seed_workspaces(PREFIX, WARM_UPS + SAMPLES, &"hubspot".parse()?, credentials).await?;
+    let workspaces = WARM_UPS + 3 * SAMPLES;
+    instance.store.seed_workspaces(PREFIX, workspaces, &connector, credentials).await?;
     let client = Client::new(&instance.base_url)?;
     let mut post = Post::connect(super::address(&instance.base_url)).await?;
     for n in 0..WARM_UPS {
-        sample(&mut post, &client, n).await?;
+        sample(&mut post, &client, n, Priority::Normal).await?;
     }
     let meter = Meter::begin(None);
-    let mut samples = Vec::with_capacity(SAMPLES);
-    for n in WARM_UPS..WARM_UPS + SAMPLES {
-        samples.push(sample(&mut post, &client, n).await?);
-    }
+    let idle = run(instance, &mut post, &client, WARM_UPS, Priority::Normal).await?;
     let resources = meter.end();
+
+    instance.store.seed_parked("parked", PARKED, &connector, PARKED_FOR).await?;
+    let beside_parked = run(instance, &mut post, &client, WARM_UPS + SAMPLES, Priority::Normal).await?;
+
+    wait_low(instance, &connector).await?;
+    let high_beside_low = run(instance, &mut post, &client, WARM_UPS + 2 * SAMPLES, Priority::High).await?;
+    Ok(Pickup { idle, beside_parked, high_beside_low, resources })
+}
+
+/// Low jobs, and the relay gives them tickets.
+async fn wait_low(instance: &Instance, connector: &ConnectorName) -> anyhow::Result<()> {
+    // All of one account that nobody samples.
+    let credentials = |_| json!({"accessToken": "pat-lab-999"});
+    instance.store.seed_workspaces("low", LOW, connector, credentials).await?;
+    let mut jobs = Vec::with_capacity(LOW);
+    for n in 0..LOW {
+        let id = JobId::new();
+        jobs.push(NewJob {
+            id,
+            sync_id: id,
+            workspace_id: store::seeded_workspace("low", n).parse()?,
+            job_type: JOB_TYPE_SYNC.parse()?,
+            scope: connector.clone(),
+            priority: Priority::Low,
+            max_attempts: 3,
+            options: SyncOptions::default(),
+            retry_of: None,
+        });
+    }
+    instance.store.accept(&jobs).await?;
+    let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+    instance.store.mark_unticketed(&ids).await?;
+    // The relay looks every second.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    Ok(())
+}
+
+async fn run(
+    instance: &Instance,
+    post: &mut Post,
+    client: &Client,
+    first: usize,
+    priority: Priority,
+) -> anyhow::Result<Run> {
+    let mut samples = Vec::with_capacity(SAMPLES);
+    for n in first..first + SAMPLES {
+        samples.push(sample(post, client, n, priority).await?);
+    }
+    let lab_url = instance.lab_url.as_ref().context("the lab runs")?;
     let stats: Stats = reqwest::get(format!("{lab_url}/_lab/stats")).await?.json().await?;
     let (mut from_answer, mut from_post) = (histogram()?, histogram()?);
     for sample in &samples {
@@ -85,20 +152,19 @@ async fn measure_on(instance: &Instance) -> anyhow::Result<Pickup> {
         from_answer.record(portal.first_request_at.saturating_sub(sample.answered_us))?;
         from_post.record(portal.first_request_at.saturating_sub(sample.sent_us))?;
     }
-    Ok(Pickup {
-        samples: samples.len(),
-        from_answer: Latency::of(&from_answer),
-        from_post: Latency::of(&from_post),
-        resources,
-    })
+    let (from_answer, from_post) = (Latency::of(&from_answer), Latency::of(&from_post));
+    Ok(Run { samples: samples.len(), from_answer, from_post })
 }
 
 /// One job, from its post to its end.
-async fn sample(post: &mut Post, client: &Client, n: usize) -> anyhow::Result<Sample> {
+async fn sample(post: &mut Post, client: &Client, n: usize, priority: Priority) -> anyhow::Result<Sample> {
     let workspace = store::seeded_workspace(PREFIX, n);
     tokio::time::sleep(PAUSE).await;
     let sent_us = now_us()?;
-    let body = post.accept(&workspace).await?;
+    let body = match priority {
+        Priority::High => post.accept_high(&workspace).await?,
+        Priority::Normal | Priority::Low => post.accept(&workspace).await?,
+    };
     let answered_us = now_us()?;
     let accepted: Accepted = serde_json::from_slice(body)?;
     loop {
@@ -123,13 +189,18 @@ fn now_us() -> anyhow::Result<u64> {
 impl Pickup {
     pub(super) fn table(&self) -> String {
         let line = |name: &str, latency: &Latency| {
-            format!("  {name:<20}{:>10}{:>10}{:>10}", latency.p50(), latency.p99(), latency.max())
+            format!("  {name:<32}{:>10}{:>10}{:>10}", latency.p50(), latency.p99(), latency.max())
         };
         [
-            format!("pickup: accepted → first request to the vendor, idle, {} jobs one by one", self.samples),
-            format!("  {:<20}{:>10}{:>10}{:>10}", "", "p50", "p99", "max"),
-            line("after the 202", &self.from_answer),
-            line("after the POST", &self.from_post),
+            format!(
+                "pickup: accepted → first request to the vendor, {} jobs one by one, three times",
+                self.idle.samples
+            ),
+            format!("  {:<32}{:>10}{:>10}{:>10}", "", "p50", "p99", "max"),
+            line("idle: after the 202", &self.idle.from_answer),
+            line("idle: after the POST", &self.idle.from_post),
+            line("beside 10,000 parked jobs", &self.beside_parked.from_answer),
+            line("high beside 5,000 low jobs", &self.high_beside_low.from_answer),
             self.resources.line("all"),
         ]
         .join("\n")
