@@ -1,6 +1,7 @@
 //! What crosses a process boundary: ids, subjects, the ticket, job and progress JSON, problem kinds,
 //! and the records that flow from a connector to the store. Pure: no I/O, no clock, no environment.
 
+mod budget;
 mod ids;
 mod job;
 mod problem;
@@ -10,6 +11,9 @@ mod sync;
 mod ticket;
 mod words;
 
+pub use budget::{
+    BUDGET_VERSION, BUDGETS_BUCKET, BudgetEntry, BudgetWindow, Turns, budget_key, budget_prefix,
+};
 pub use ids::{ConnectorName, InvalidName, JobId, NAME_LEN_MAX, ObjectName, WorkspaceId};
 pub use job::{JobView, Progress};
 pub use problem::{Problem, ProblemKind};
