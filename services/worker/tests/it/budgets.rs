@@ -17,7 +17,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use worker::share_budgets;
 
-use crate::fixture::{connect, until};
+use crate::fixture::{World, connect, small_lab, until};
+use crate::processes::Process;
 
 const PORTAL: u64 = 4_711;
 const KEY: &str = "hubspot.4711.objects";
@@ -176,6 +177,20 @@ async fn what_one_process_was_told_to_wait_another_waits_unasked() {
         "{retry_after:?}"
     );
     assert_eq!(vendor.lab.stats().await.requests, 1, "the other was not even sent");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_as_it_is_configured_shares_what_is_limited_and_nothing_else() {
+    let mut world = World::new(small_lab()).await;
+    let process = Process::start(&world);
+    let job = world.post().await;
+    world.completed(job).await;
+    // Its objects are configured without a limit, and to asking for tokens HubSpot has none.
+    assert_eq!(world.bus.budget_keys("hubspot.").await.unwrap(), ["hubspot.1.search"]);
+    let value = world.bus.budget("hubspot.1.search").await.unwrap().value.unwrap();
+    let entry: BudgetEntry = serde_json::from_slice(&value).unwrap();
+    assert_eq!((entry.windows[0].limit, entry.workers.len()), (3, 1), "{entry:?}");
+    drop(process);
 }
 
 /// With searches, whose window of a second is sooner over.

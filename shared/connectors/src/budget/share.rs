@@ -183,7 +183,7 @@ impl Inner {
             let acknowledged = Instant::now();
             let Posted { revision, stored_at_ms, .. } = self.board.read(&self.key).await?;
             if revision == ours {
-                self.desk().clock.compare(sent, acknowledged, stored_at_ms);
+                self.desk().compare_clocks(sent, acknowledged, stored_at_ms);
                 return Ok(());
             }
         }

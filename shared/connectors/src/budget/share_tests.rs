@@ -10,7 +10,7 @@ use super::simulation::{LIMIT, World};
 
 #[tokio::test(start_paused = true)]
 async fn eight_processes_use_the_rate_of_one_account_together_and_are_never_refused() {
-    let world = World::new();
+    let world = World::silent();
     let _processes: Vec<_> = (0..8).map(|n| world.process(&format!("w{n}"), 3, 5..40)).collect();
     let used = world.used_in(300).await;
     assert_eq!(world.refused(), 0);
@@ -54,7 +54,7 @@ async fn processes_that_die_with_turns_harm_nobody() {
 #[tokio::test(start_paused = true)]
 async fn while_the_board_is_away_a_safe_part_is_used_and_afterwards_all_of_it_again() {
     for outage in [3, 12, 13, 14, 16, 20, 60, 90] {
-        let world = World::new();
+        let world = World::silent();
         let _busy: Vec<_> = (0..3).map(|n| world.process(&format!("w{n}"), 6, 5..40)).collect();
         let _calm = world.process("calm", 1, 900..1_000);
         sleep(Duration::from_secs(25)).await;
@@ -71,24 +71,40 @@ async fn while_the_board_is_away_a_safe_part_is_used_and_afterwards_all_of_it_ag
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_is_cut_off_alone_uses_only_its_part_and_is_seen_by_the_others() {
-    let mut world = World::new();
-    let _others: Vec<_> = (0..3).map(|n| world.process(&format!("w{n}"), 6, 5..40)).collect();
+async fn one_that_is_cut_off_alone_uses_its_part_and_tells_of_it_when_it_is_back() {
+    let mut world = World::silent();
+    let _calm = world.process("calm", 1, 900..1_000);
     world.cut = Arc::default();
-    let cut_off = world.process("cut-off", 6, 5..40);
+    let _cut_off = world.process("cut-off", 6, 5..40);
     sleep(Duration::from_secs(25)).await;
     world.cut.store(true, Ordering::Relaxed);
     sleep(Duration::from_secs(15)).await;
-    let before = world.vendor.accepted();
-    sleep(Duration::from_secs(60)).await;
-    let all = world.vendor.accepted() - before;
-    assert!(all as f64 <= 6.0 * f64::from(LIMIT));
-    drop(cut_off);
+    let used = world.used_in(60).await;
+    assert!((0.45..0.6).contains(&used), "half of it, and what the calm one uses: {used}");
+    world.cut.store(false, Ordering::Relaxed);
+    sleep(Duration::from_millis(1_500)).await;
+    assert!(world.turns_in_window() + 2 >= world.vendor.in_window());
+    assert!(world.vendor.in_window() > 45);
+    world.used_in(30).await;
+    assert_eq!(world.refused(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_alone_goes_on_without_the_board() {
+    let world = World::silent();
+    let _process = world.process("w", 4, 10..20);
+    sleep(Duration::from_secs(25)).await;
+    world.cut.store(true, Ordering::Relaxed);
+    let during = world.used_in(30).await;
+    world.cut.store(false, Ordering::Relaxed);
+    let after = world.used_in(60).await;
+    assert_eq!(world.refused(), 0);
+    assert!(during >= 0.9 && after >= 0.9, "{during} {after}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_board_that_was_wiped_is_filled_from_what_is_known_and_nobody_bursts() {
-    let world = World::new();
+    let world = World::silent();
     let _processes: Vec<_> = (0..4).map(|n| world.process(&format!("w{n}"), 6, 5..40)).collect();
     for _ in 0..5 {
         sleep(Duration::from_millis(17_300)).await;
@@ -106,16 +122,25 @@ async fn what_one_was_told_to_wait_all_wait() {
     for budget in [&told, &other] {
         budget.acquire(Duration::ZERO).await.unwrap().answered(None);
     }
-    told.hold(Duration::from_secs(600));
+    told.hold(Duration::from_secs(30));
     sleep(Duration::from_millis(100)).await;
     // One turn may be left from before.
     let mut refused = None;
     for _ in 0..3 {
         refused = refused.or(other.acquire(Duration::from_secs(5)).await.err());
     }
-    assert!(refused.unwrap().wait > Duration::from_secs(590));
+    assert!(refused.unwrap().wait > Duration::from_secs(29));
     let new = world.budget("new");
     assert!(new.acquire(Duration::from_secs(5)).await.is_err(), "who knows nothing yet asks first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_from_before_the_account_was_known_are_told() {
+    let world = World::new();
+    let budget = world.budget("w");
+    budget.add_foreign(5);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(world.turns_in_window(), 5);
 }
 
 #[tokio::test(start_paused = true)]

@@ -73,6 +73,8 @@ impl BudgetBoard for Link {
 /// Counts on arrival, as vendors do.
 #[derive(Default)]
 pub(super) struct Vendor {
+    /// Says nothing of what it counts.
+    silent: AtomicBool,
     arrived: Mutex<VecDeque<Instant>>,
     accepted: AtomicU64,
     refused: AtomicU64,
@@ -93,6 +95,11 @@ impl Vendor {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         let remaining = LIMIT - u32::try_from(arrived.len()).unwrap();
         Some(Reported { per: PER, limit: LIMIT, remaining })
+    }
+
+    pub(super) fn in_window(&self) -> usize {
+        let since = Instant::now() - PER;
+        self.arrived.lock().unwrap().iter().filter(|at| **at > since).count()
     }
 
     pub(super) fn accepted(&self) -> u64 {
@@ -123,6 +130,22 @@ impl World {
             asked: AtomicU64::new(0),
         };
         Self { board: Arc::new(board), vendor: Arc::default(), cut: Arc::default() }
+    }
+
+    /// The vendor does not say what it counts, so that nobody is warned by it.
+    pub(super) fn silent() -> Self {
+        let world = Self::new();
+        world.vendor.silent.store(true, Ordering::Relaxed);
+        world
+    }
+
+    /// Turns that the timetable has of the last window.
+    pub(super) fn turns_in_window(&self) -> usize {
+        let values = self.board.values.lock().unwrap();
+        let (value, _) = values.values().next().unwrap();
+        let entry: protocol::BudgetEntry = serde_json::from_slice(value).unwrap();
+        let now_ms = 1_000_000_000 + u64::try_from(self.board.begun.elapsed().as_millis()).unwrap();
+        entry.turns.between(now_ms - 10_000, now_ms) as usize
     }
 
     pub(super) fn budget(&self, name: &str) -> Arc<Budget> {
@@ -161,7 +184,7 @@ impl World {
                     if reported.is_none() {
                         budget.hold(Duration::from_secs(10));
                     }
-                    permit.answered(reported);
+                    permit.answered(reported.filter(|_| !vendor.silent.load(Ordering::Relaxed)));
                 }
             });
         }

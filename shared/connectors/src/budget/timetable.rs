@@ -129,7 +129,13 @@ impl SharedRules {
 
     fn note(&self, entry: &mut BudgetEntry, report: Report) {
         match report {
-            Report::Unused(at) => drop(entry.turns.remove(at)),
+            Report::Unused(at) => {
+                // Its time is over, maybe, but somebody else can be that much earlier.
+                if entry.turns.remove(at) {
+                    let pace_us = self.paced.map_or(0, |paced| paced.pace_us);
+                    entry.paced_until_us = entry.paced_until_us.saturating_sub(pace_us);
+                }
+            }
             Report::Moved { from, to } => {
                 if entry.turns.remove(from) {
                     entry.turns.add(self.round_up(to), 1);

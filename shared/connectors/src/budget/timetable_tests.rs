@@ -89,8 +89,13 @@ proptest! {
                     sent.push(at);
                 }
             }
+            let mut told = entry.clone();
+            rules.apply(&mut told, &Ask { want: 0, ..ask.clone() });
+            let last = told.turns.last().unwrap_or(0);
             let taken = rules.apply(&mut entry, &ask);
             prop_assert!(taken.turns.iter().all(|at| (now_ms..=now_ms + HORIZON_MS + 10).contains(at)));
+            let apart = taken.turns.windows(2).all(|two| two[1] >= two[0] + spacing_ms);
+            prop_assert!(apart && taken.turns.first().is_none_or(|at| *at >= last + spacing_ms));
             prop_assert!(taken.again_ms.is_some() || taken.turns.len() == step.want as usize);
             mine.extend(taken.turns);
             prop_assert!(entry.turns.iter().count() <= 4_000);
@@ -158,6 +163,18 @@ fn turns_are_spread_but_for_a_first_third() {
     assert_eq!(turns.iter().filter(|at| **at == START).count(), 30 + 4);
     let gaps: Vec<_> = turns[34..].windows(2).map(|two| two[1] - two[0]).collect();
     assert!(!gaps.is_empty() && gaps.iter().all(|gap| (108..=109).contains(gap)), "{gaps:?}");
+}
+
+#[test]
+fn turns_that_are_given_back_are_the_next_to_be_taken() {
+    let (rules, mut entry) = (hubspot(), entry());
+    let turns = rules.apply(&mut entry, &ask("a", START, 40)).turns;
+    let reports = turns[38..].iter().map(|at| Report::Unused(*at)).collect();
+    let again = rules.apply(&mut entry, &Ask { reports, ..ask("b", START, 2) }).turns;
+    assert_eq!(again, turns[38..]);
+    let reports = vec![Report::Unused(START + 7_777)];
+    rules.apply(&mut entry, &Ask { reports, ..ask("b", START, 0) });
+    assert_eq!(entry.turns.after(0), 40, "one that is not there is nobody's");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Away, Desk, Known};
 use crate::budget::board::Posted;
-use crate::budget::timetable::{Ask, Taken, new_entry};
+use crate::budget::timetable::{Ask, Report, Taken, new_entry};
 
 /// What has to be reported waits so long for other business.
 const REPORT_MS: u64 = 500;
@@ -86,6 +86,22 @@ impl Desk {
         (Known { entry, revision }, changed)
     }
 
+    /// The board's clock showed `ms` when it stored what was sent and acknowledged at these moments. What was noted by
+    /// this machine's clock before is put right.
+    pub(in crate::budget) fn compare_clocks(&mut self, sent: Instant, acknowledged: Instant, ms: u64) {
+        let before = self.clock.ms(acknowledged);
+        self.clock.compare(sent, acknowledged, ms);
+        let after = self.clock.ms(acknowledged);
+        let put_right = |at: &mut u64| *at = at.saturating_add(after).saturating_sub(before);
+        for report in &mut self.reports {
+            match report {
+                Report::Added { at, .. } | Report::Moved { to: at, .. } => put_right(at),
+                Report::Unused(_) => {}
+            }
+        }
+        self.held_until_ms.iter_mut().for_each(put_right);
+    }
+
     /// What was asked is in the timetable.
     pub(in crate::budget) fn commit(&mut self, ask: &Ask, taken: Taken, known: Known, now: Instant) {
         self.reports.drain(..ask.reports.len().min(self.reports.len()));
@@ -119,3 +135,7 @@ impl Desk {
         self.away = Some(Away { since, retry_at: now + RETRY });
     }
 }
+
+#[cfg(test)]
+#[path = "exchange_tests.rs"]
+mod tests;
