@@ -2,6 +2,7 @@
 
 mod answers;
 mod board;
+mod budgets;
 mod build;
 mod events;
 mod follow;

@@ -18,6 +18,7 @@ use utoipa::OpenApi;
 
 use crate::answers::{JobEntry, JobList, JobQuery, LIMIT_DEFAULT, LIMIT_MAX, ListQuery};
 use crate::board::Board;
+use crate::budgets;
 use crate::events;
 use crate::follow::Follow;
 
@@ -36,7 +37,10 @@ pub struct Status {
 }
 
 #[derive(OpenApi)]
-#[openapi(paths(get_job, events::job_events, list_jobs), components(schemas(Problem, JobView)))]
+#[openapi(
+    paths(get_job, events::job_events, list_jobs, budgets::list_budgets),
+    components(schemas(Problem, JobView))
+)]
 struct Api;
 
 /// This service's part of the OpenAPI document.
@@ -50,10 +54,11 @@ pub fn router(status: Status) -> Router {
         .route("/api/workspaces/{workspace_id}/sync/jobs", get(list_jobs))
         .route("/api/workspaces/{workspace_id}/sync/jobs/{job_id}", get(get_job))
         .route("/api/workspaces/{workspace_id}/sync/jobs/{job_id}/events", get(events::job_events))
+        .route("/api/workspaces/{workspace_id}/budgets", get(budgets::list_budgets))
         .with_state(Arc::new(status))
 }
 
-type Shared = State<Arc<Status>>;
+pub(crate) type Shared = State<Arc<Status>>;
 
 /// Poll a job
 ///
@@ -130,9 +135,7 @@ async fn list_jobs(
     let page =
         status.store.jobs(&workspace_id, query.status, query.cursor, limit).await.map_err(unavailable)?;
     if page.jobs.is_empty() && !status.store.workspace_exists(&workspace_id).await.map_err(unavailable)? {
-        let detail =
-            format!("There is no workspace `{workspace_id}`; PUT /api/workspaces/{workspace_id} makes it.");
-        return Err(ApiError::new(ProblemKind::UnknownWorkspace, detail));
+        return Err(unknown_workspace(&workspace_id));
     }
     let next_cursor = page.jobs.last().filter(|_| page.more).map(|job| job.id);
     Ok(Json(JobList { jobs: page.jobs.into_iter().map(JobEntry::from).collect(), next_cursor }))
@@ -195,7 +198,13 @@ impl Status {
     }
 }
 
-fn unavailable(error: StoreError) -> ApiError {
+pub(crate) fn unknown_workspace(workspace_id: &WorkspaceId) -> ApiError {
+    let detail =
+        format!("There is no workspace `{workspace_id}`; PUT /api/workspaces/{workspace_id} makes it.");
+    ApiError::new(ProblemKind::UnknownWorkspace, detail)
+}
+
+pub(crate) fn unavailable(error: StoreError) -> ApiError {
     if error.is_transient() {
         ApiError::unavailable("The database is not available. Try again.", error)
     } else {

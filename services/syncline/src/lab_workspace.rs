@@ -11,7 +11,7 @@ use crate::cli::LabArgs;
 /// Its id.
 pub(crate) const WORKSPACE: &str = "demo";
 /// A token of the lab's account 1.
-const TOKEN: &str = "pat-lab-1";
+pub(crate) const TOKEN: &str = "pat-lab-1";
 
 /// What the lab is to serve.
 pub(crate) fn lab_config(args: &LabArgs) -> LabConfig {

@@ -11,7 +11,7 @@ use runtime::{Config, ConnectorSection, Shutdown, SourceConfig, health, http};
 use store::{PoolOptions, SecretKey, Store};
 use tokio::net::TcpListener;
 
-use crate::{Settings, Slots, Worker};
+use crate::{Settings, Slots, Worker, share_budgets};
 
 /// Builds the worker. Connects when needed, so it starts while NATS or Postgres are away.
 ///
@@ -31,8 +31,10 @@ pub async fn from_config(config: &Config, name: String) -> anyhow::Result<Arc<Wo
         name: name.clone(),
         request_timeout: config.nats.publish_timeout,
     };
-    let registry = Registry::new(&connectors_config(&config.connectors)?, http_config(&config.source))?;
     let (store, bus) = (Store::new(&pool, key)?, Bus::connect(&options).await?);
+    let connectors = connectors_config(&config.connectors)?;
+    let registry =
+        Registry::sharing(&connectors, http_config(&config.source), share_budgets(&bus, &unique(&name)))?;
     Ok(Worker::new(store, bus, Arc::new(registry), settings(config), name))
 }
 
@@ -40,6 +42,11 @@ pub async fn from_config(config: &Config, name: String) -> anyhow::Result<Arc<Wo
 fn name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("syncline-worker-{}-{}", host.trim(), std::process::id())
+}
+
+/// The worker's name with something no other has: a process id comes again after a restart, in a container at once.
+fn unique(name: &str) -> String {
+    format!("{name}-{:08x}", rand::random::<u32>())
 }
 
 fn settings(config: &Config) -> Settings {
@@ -93,6 +100,7 @@ fn connector_config(section: &ConnectorSection) -> ConnectorConfig {
     ConnectorConfig {
         base_url: Some(section.base_url.clone()),
         budgets: BTreeMap::from([("objects".to_owned(), objects), ("search".to_owned(), search)]),
+        quota_share: Some(section.quota_share.into()),
         page_size: Some(section.page_size),
         slow_ms: None,
     }

@@ -1,6 +1,7 @@
 //! The worker: pulls tickets, claims jobs, runs them, settles. Start reading at `job.rs`.
 
 mod attempt;
+mod budgets;
 mod build;
 mod commit;
 mod compare;
@@ -23,6 +24,7 @@ use connectors::Registry;
 use store::Store;
 use tokio_util::task::TaskTracker;
 
+pub use budgets::share_budgets;
 pub use build::{REQUIRED, from_config, serve};
 pub use decide::{Counts, Decision, Outcome, Policy, decide};
 pub use slots::Slots;

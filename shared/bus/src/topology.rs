@@ -1,4 +1,4 @@
-//! Streams, consumers and the bucket: `nats/*.json` are the only source of their settings.
+//! Streams, consumers and the buckets: `nats/*.json` are the only source of their settings.
 //!
 //! The JSON goes to the server as it is and is compared with what the server says it has, so a misspelt key
 //! shows as a difference instead of vanishing in a typed struct.
@@ -12,6 +12,7 @@ use crate::{Bus, BusError};
 pub(crate) const STREAM: &str = "SYNC_JOBS";
 const SYNC_JOBS: &str = include_str!("../../../nats/streams/SYNC_JOBS.json");
 const SYNC_PROGRESS: &str = include_str!("../../../nats/kv/sync_progress.json");
+const SYNC_BUDGETS: &str = include_str!("../../../nats/kv/sync_budgets.json");
 const LANES: [&str; 3] = [
     include_str!("../../../nats/consumers/sync-worker-high.json"),
     include_str!("../../../nats/consumers/sync-worker-normal.json"),
@@ -178,7 +179,7 @@ impl Bus {
 
 fn wanted(replicas: Option<u32>) -> Result<Vec<Wanted>, BusError> {
     let mut all = Vec::new();
-    for json in [SYNC_JOBS, SYNC_PROGRESS] {
+    for json in [SYNC_JOBS, SYNC_PROGRESS, SYNC_BUDGETS] {
         let mut config = object(json)?;
         match replicas {
             Some(replicas) => config.insert("num_replicas".to_owned(), replicas.into()),

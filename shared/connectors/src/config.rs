@@ -24,8 +24,11 @@ pub struct ConnectorConfig {
     /// Where the vendor's API is; `http` or `https`. The vendor's own address by default. For tests and
     /// gateways; a tenant never has a say in it.
     pub base_url: Option<String>,
-    /// What an account allows, by endpoint class. A class that is not named has its defaults.
+    /// What the vendor allows an account, by endpoint class. A class that is not named has its defaults.
     pub budgets: BTreeMap<String, BudgetConfig>,
+    /// How much of what the vendor allows is used, above 0 to 1; 0.9 by default. The rest is left to other tools of the
+    /// customer.
+    pub quota_share: Option<f64>,
     /// Records asked for with one request; the vendor's maximum by default.
     pub page_size: Option<u32>,
     /// An account whose answers take so many milliseconds counts as slow: more requests are made side by side, if its
@@ -33,7 +36,7 @@ pub struct ConnectorConfig {
     pub slow_ms: Option<u64>,
 }
 
-/// What an account allows for one class of endpoints. A field that is left out keeps the class's default.
+/// What the vendor allows an account for one class of endpoints. A field that is left out keeps the class's default.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BudgetConfig {
@@ -143,15 +146,23 @@ pub(crate) fn page_size(config: &ConnectorConfig, max: u32) -> Result<u32, Strin
     }
 }
 
-/// The rules of each class. A class that is configured and does not exist is an error of the first one.
+/// The rules of each class. A class that is configured and does not exist is an error of the first one, as is a share
+/// that is none.
 pub(crate) fn class_rules<const N: usize>(
     config: &ConnectorConfig,
     defaults: [&ClassDefaults; N],
 ) -> [Result<ClassRules, String>; N] {
     let names = defaults.map(|class| class.class);
-    let mut unknown = config.budgets.keys().find(|name| !names.contains(&name.as_str()));
-    defaults.map(|class| match unknown.take() {
-        Some(name) => Err(format!("budget `{name}` is unknown; there are: {}", names.join(", "))),
-        None => ClassRules::new(class, config.budgets.get(class.class)),
+    let unknown = config.budgets.keys().find(|name| !names.contains(&name.as_str()));
+    let unknown = unknown.map(|name| format!("budget `{name}` is unknown; there are: {}", names.join(", ")));
+    let share = config.quota_share.filter(|share| !(*share > 0.0 && *share <= 1.0));
+    let share = share.map(|share| format!("quota_share {share} must be above 0 and at most 1"));
+    let mut problem = match (unknown, share) {
+        (Some(unknown), Some(share)) => Some(format!("{unknown}; {share}")),
+        (unknown, share) => unknown.or(share),
+    };
+    defaults.map(|class| match problem.take() {
+        Some(problem) => Err(problem),
+        None => ClassRules::new(class, config.budgets.get(class.class), config.quota_share),
     })
 }

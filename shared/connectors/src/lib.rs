@@ -14,7 +14,7 @@ mod page;
 mod properties;
 mod registry;
 
-pub use budget::{BudgetView, WindowView};
+pub use budget::{BoardAway, BudgetBoard, BudgetView, Posted, Sharing, WindowView, Written};
 pub use config::{BudgetConfig, ConnectorConfig, ConnectorsConfig, HttpConfig, WindowConfig};
 pub use connection::{Connection, Credentials};
 pub use connector::{Connector, ConnectorSpec, CredentialField, Host, Known, Need, ObjectSpec, Session};

@@ -7,7 +7,9 @@ use protocol::ConnectorName;
 
 use crate::budget::Ledger;
 use crate::http::HttpClient;
-use crate::{BudgetView, Connector, ConnectorConfig, ConnectorSpec, ConnectorsConfig, HttpConfig, hubspot};
+use crate::{
+    BudgetView, Connector, ConnectorConfig, ConnectorSpec, ConnectorsConfig, HttpConfig, Sharing, hubspot,
+};
 
 /// One line a connector.
 static CONNECTORS: &[(&ConnectorSpec, Build)] = &[(&hubspot::SPEC, hubspot::build)];
@@ -53,6 +55,26 @@ impl Registry {
     /// # Errors
     /// Names everything that is wrong at once: unknown connectors and classes, addresses that are none.
     pub fn new(config: &ConnectorsConfig, http: HttpConfig) -> Result<Self, InvalidConnectors> {
+        Self::build(config, http, None)
+    }
+
+    /// As [`Registry::new`], with the accounts' budgets shared with the registries of other processes.
+    ///
+    /// # Errors
+    /// As [`Registry::new`].
+    pub fn sharing(
+        config: &ConnectorsConfig,
+        http: HttpConfig,
+        sharing: Sharing,
+    ) -> Result<Self, InvalidConnectors> {
+        Self::build(config, http, Some(sharing))
+    }
+
+    fn build(
+        config: &ConnectorsConfig,
+        http: HttpConfig,
+        sharing: Option<Sharing>,
+    ) -> Result<Self, InvalidConnectors> {
         let mut problems = unknown_connectors(config);
         problems.extend(http.problems());
         let http = match HttpClient::new(http) {
@@ -62,7 +84,7 @@ impl Registry {
                 return Err(InvalidConnectors { problems });
             }
         };
-        let ledger = Arc::new(Ledger::default());
+        let ledger = Arc::new(Ledger::new(sharing));
         let default_config = ConnectorConfig::default();
         let mut connectors: BTreeMap<ConnectorName, Arc<dyn Connector>> = BTreeMap::new();
         for (spec, build) in CONNECTORS {
@@ -161,6 +183,16 @@ mod tests {
         assert!(Registry::new(&config, HttpConfig::default()).is_err());
         let misspelt = json!({"connectors": {"hubspot": {"baseurl": "x"}}});
         assert!(serde_json::from_value::<ConnectorsConfig>(misspelt).is_err());
+    }
+
+    #[test]
+    fn a_share_of_the_quota_that_is_none_is_refused_once() {
+        for share in [json!(0.0), json!(-0.5), json!(1.01)] {
+            let config = json!({"connectors": {"hubspot": {"quota_share": share}}});
+            let config: ConnectorsConfig = serde_json::from_value(config).unwrap();
+            let invalid = Registry::new(&config, HttpConfig::default()).err().unwrap();
+            assert_eq!(invalid.problems.len(), 1, "{invalid}");
+        }
     }
 
     #[test]

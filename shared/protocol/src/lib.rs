@@ -2,6 +2,7 @@
 //! and the records that flow from a connector to the store. Pure: no I/O, no clock, no environment.
 
 mod attempt;
+mod budget;
 mod ids;
 mod job;
 mod problem;
@@ -12,6 +13,9 @@ mod ticket;
 mod words;
 
 pub use attempt::{ATTEMPT_ERRORS_MAX, ATTEMPT_MESSAGE_MAX, AttemptError};
+pub use budget::{
+    BUDGET_VERSION, BUDGETS_BUCKET, BudgetEntry, BudgetWindow, Turns, budget_key, budget_prefix,
+};
 pub use ids::{ConnectorName, InvalidName, JobId, NAME_LEN_MAX, ObjectName, WorkspaceId};
 pub use job::{JobView, Progress};
 pub use problem::{Problem, ProblemKind};

@@ -30,7 +30,7 @@ pub use config::error::{ConfigError, ConfigErrors, Origin};
 pub use config::secret::{Secret, SecretUrl};
 pub use config::sections::{
     ConnectorSection, DatabaseConfig, HttpConfig, IngressConfig, LogConfig, LogFormat, NatsConfig,
-    SchedulerConfig, SecretsConfig, ShutdownConfig, SourceConfig, StatusConfig, WorkerConfig,
+    SchedulerConfig, SecretsConfig, Share, ShutdownConfig, SourceConfig, StatusConfig, WorkerConfig,
 };
 pub use config::sources::Sources;
 pub use config::{Config, DEFAULTS};

@@ -16,6 +16,8 @@ use crate::instance::Instance;
 use crate::roles::Role;
 
 const WARM_UP: Duration = Duration::from_secs(1);
+/// How long each run counts, if nothing is said.
+pub(super) const SECONDS: u32 = 5;
 /// Each run: its connections, and the requests a second for which workspaces are made. A faster machine is
 /// through with them early.
 const RUNS: [(usize, usize); 2] = [(1, 2_500), (64, 15_000)];

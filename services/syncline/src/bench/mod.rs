@@ -2,6 +2,7 @@
 //! Their data is in the directory for temporary files while it runs: `TMPDIR` chooses the disk.
 
 mod accept;
+mod budget;
 mod first_sync;
 mod increments;
 mod load;
@@ -24,9 +25,9 @@ use report::Report;
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// How long each of the two accept runs counts.
-    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=600))]
-    seconds: u32,
+    /// How long each of the two accept runs counts, 5 by default, and the budget's, 180 by default.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=600))]
+    seconds: Option<u32>,
     /// Print one JSON object instead of tables.
     #[arg(long)]
     json: bool,
@@ -46,6 +47,8 @@ enum Part {
     Sync,
     /// First syncs of 64,000 and of a million records: the worker's memory. Takes a minute, so only when asked for.
     Scale,
+    /// Eight worker processes with one vendor account. Takes three minutes, so only when asked for.
+    Budget,
 }
 
 impl std::fmt::Display for Part {
@@ -55,6 +58,7 @@ impl std::fmt::Display for Part {
             Self::Pickup => "pickup",
             Self::Sync => "sync",
             Self::Scale => "scale",
+            Self::Budget => "budget",
         })
     }
 }
@@ -84,7 +88,7 @@ async fn measure(config: &Config, args: &BenchArgs) -> anyhow::Result<Report> {
     };
     say(&format!("{}\n", report.machine));
     if wants(Part::Accept) {
-        let accept = Box::pin(accept::measure(config, args.seconds)).await?;
+        let accept = Box::pin(accept::measure(config, args.seconds.unwrap_or(accept::SECONDS))).await?;
         say(&accept.table());
         report.accept = Some(accept);
     }
@@ -102,6 +106,12 @@ async fn measure(config: &Config, args: &BenchArgs) -> anyhow::Result<Report> {
         let scale = Box::pin(scale::measure(config)).await?;
         say(&scale.table());
         report.scale = Some(scale);
+    }
+    if wants(Part::Budget) {
+        let seconds = args.seconds.unwrap_or(budget::SECONDS);
+        let budget = Box::pin(budget::measure(config, seconds)).await?;
+        say(&budget.table());
+        report.budget = Some(budget);
     }
     Ok(report)
 }

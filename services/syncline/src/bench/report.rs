@@ -4,6 +4,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::accept::Accept;
+use super::budget::Budgets;
 use super::first_sync::Syncs;
 use super::pickup::Pickup;
 use super::resources::Resources;
@@ -18,6 +19,7 @@ pub(super) struct Report {
     pub pickup: Option<Pickup>,
     pub sync: Option<Syncs>,
     pub scale: Option<Scale>,
+    pub budget: Option<Budgets>,
 }
 
 /// Of many samples, in milliseconds.
@@ -90,7 +92,7 @@ impl Report {
         let machine = format!(
             "Everything on one machine with {cores} cores: load, lab, services, nats-server, Postgres with fsync; {build}.{others}"
         );
-        Self { machine, accept: None, pickup: None, sync: None, scale: None }
+        Self { machine, accept: None, pickup: None, sync: None, scale: None, budget: None }
     }
 
     /// Whether everything that was promised was found done.
@@ -98,6 +100,7 @@ impl Report {
         self.accept.as_ref().is_none_or(Accept::is_well)
             && self.sync.as_ref().is_none_or(Syncs::is_well)
             && self.scale.as_ref().is_none_or(Scale::is_well)
+            && self.budget.as_ref().is_none_or(Budgets::is_well)
     }
 
     pub(super) fn print_end(&self) {

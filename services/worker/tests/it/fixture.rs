@@ -131,6 +131,7 @@ impl World {
         let hubspot = ConnectorConfig {
             base_url: Some(self.lab.url.clone()),
             budgets: BTreeMap::from([("objects".to_owned(), none.clone()), ("search".to_owned(), none)]),
+            quota_share: None,
             page_size: Some(100),
             slow_ms: None,
         };

@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod budgets;
 mod bulk;
 mod cancelling;
 mod deaths;

@@ -179,6 +179,7 @@ pub fn registry(world: &World, http: HttpConfig, page_size: Option<u32>, slow_ms
     let hubspot = ConnectorConfig {
         base_url: Some(world.lab.url.clone()),
         budgets: BTreeMap::from([("objects".to_owned(), none.clone()), ("search".to_owned(), none)]),
+        quota_share: None,
         page_size,
         slow_ms: Some(slow_ms),
     };

@@ -62,7 +62,7 @@ async fn each_service_may_do_its_part_of_a_sync() {
 async fn the_scheduler_may_provision_and_publish_and_post() {
     let env = TestEnv::new().await;
     let scheduler = as_user(&env, NatsUser::Scheduler).await;
-    assert_eq!(scheduler.provision(1).await.unwrap().created.len(), 5);
+    assert_eq!(scheduler.provision(1).await.unwrap().created.len(), 6);
     assert_eq!(scheduler.provision(1).await.unwrap(), Provisioned::default());
     scheduler.verify().await.unwrap();
     let ticket = ticket("acme", Priority::Low);

@@ -8,8 +8,14 @@ use protocol::Priority;
 
 use crate::fixture::{BUCKET, STREAM, World, admin, as_user};
 
-const ALL: [&str; 5] =
-    [STREAM, "KV_sync_progress", "sync-worker-high", "sync-worker-normal", "sync-worker-low"];
+const ALL: [&str; 6] = [
+    STREAM,
+    "KV_sync_progress",
+    "KV_sync_budgets",
+    "sync-worker-high",
+    "sync-worker-normal",
+    "sync-worker-low",
+];
 
 #[tokio::test]
 async fn provision_creates_everything_and_the_second_time_nothing() {

@@ -1,19 +1,27 @@
 //! A budget that callers wait for.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::board::Sharing;
+use super::desk::{Look, Right};
 use super::rules::ClassRules;
+use super::share::Share;
+use super::shared_rules::SharedRules;
 use super::state::{Reported, Sent, State, Turn};
+use super::view::{BudgetView, WindowView};
 
 /// A request that was given up (a timeout, a cancelled job) may still be on its way to the vendor for that long.
 const STRAY_MAX: Duration = Duration::from_secs(1);
 /// A free slot further away than this is the job's to wait for, not the worker's. More than any window
 /// of seconds needs, less than a daily one.
 const SLOT_WAIT_MAX: Duration = Duration::from_secs(60);
+/// A shorter wait for a turn is the timer's and the network's: it does not say that the budget is used up.
+const WAIT_NOTED: Duration = Duration::from_millis(10);
 
 /// The requests that an account allows for a class of endpoints. Shared by everything that sends such requests.
 pub(crate) struct Budget {
@@ -22,7 +30,11 @@ pub(crate) struct Budget {
     /// Held by who is next in line; the others queue up behind it in the order in which they came.
     line: tokio::sync::Mutex<()>,
     /// An answer or a correction came in, so who is next in line should look again.
-    changed: Notify,
+    changed: Arc<Notify>,
+    /// How many are in line.
+    waiting: AtomicUsize,
+    /// With other processes, if it is.
+    share: Option<Share>,
     /// When somebody last had to wait for a slot.
     waited: Mutex<Option<Instant>>,
 }
@@ -42,14 +54,31 @@ pub(crate) struct Held {
     pub(crate) wait: Duration,
 }
 
+/// What who is next in line can do.
+enum Next {
+    /// Send.
+    Go(Sent, Option<Right>),
+    /// Wait until then; give up if that is longer from now.
+    Wait { until: Instant, max: Duration },
+    /// Wait for an answer, of the vendor or of the board.
+    WhenChanged,
+}
+
 impl Budget {
-    pub(super) fn new(key: BudgetKey, rules: &ClassRules) -> Self {
+    pub(super) fn new(key: BudgetKey, rules: &ClassRules, sharing: Option<&Sharing>) -> Self {
         let state = State::new(rules, Instant::now().into_std());
+        let changed = Arc::new(Notify::new());
+        let share = sharing.zip(SharedRules::new(rules)).map(|(sharing, rules)| {
+            let id = [key.connector.to_owned(), key.account_id.clone(), key.class.to_owned()];
+            Share::new(sharing, id, rules, Arc::clone(&changed))
+        });
         Self {
             key,
             state: Mutex::new(state),
             line: tokio::sync::Mutex::new(()),
-            changed: Notify::new(),
+            changed,
+            waiting: AtomicUsize::new(0),
+            share,
             waited: Mutex::default(),
         }
     }
@@ -61,24 +90,23 @@ impl Budget {
     /// If the vendor asked to be left alone for longer than `hold_wait_max`, or the next slot is more than
     /// [`SLOT_WAIT_MAX`] away (a daily window is used up).
     pub(crate) async fn acquire(self: &Arc<Self>, hold_wait_max: Duration) -> Result<Permit, Held> {
+        let _in_line = InLine::behind(&self.waiting);
         let _next_in_line = self.line.lock().await;
         loop {
             let now = Instant::now();
-            let turn = self.state().take(now.into_std());
-            if !matches!(turn, Turn::Taken(_)) {
-                *self.waited.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
-            }
-            let (until, wait_max) = match turn {
-                Turn::Taken(sent) => return Ok(Permit { budget: Arc::clone(self), sent, answered: false }),
-                Turn::WhenAnswered => {
+            let (until, max) = match self.next(now, hold_wait_max) {
+                Next::Go(sent, right) => {
+                    let budget = Arc::clone(self);
+                    return Ok(Permit { budget, sent, right, at: now, answered: false });
+                }
+                Next::WhenChanged => {
                     self.changed.notified().await;
                     continue;
                 }
-                Turn::Held(until) => (Instant::from_std(until), hold_wait_max),
-                Turn::Later(until) => (Instant::from_std(until), SLOT_WAIT_MAX),
+                Next::Wait { until, max } => (until, max),
             };
             let wait = until.saturating_duration_since(now);
-            if wait > wait_max {
+            if wait > max {
                 return Err(Held { wait });
             }
             tokio::select! {
@@ -88,15 +116,67 @@ impl Budget {
         }
     }
 
+    fn next(&self, now: Instant, hold_wait_max: Duration) -> Next {
+        let mut right = None;
+        if let Some(share) = &self.share {
+            let mut state = self.state();
+            let held_for = share.held_for(now);
+            if !held_for.is_zero() {
+                state.hold(held_for, now.into_std());
+            }
+            let held_for = state.held_for(now.into_std());
+            drop(state);
+            if !held_for.is_zero() {
+                self.note_wait(now);
+                return Next::Wait { until: now + held_for, max: hold_wait_max };
+            }
+            match share.look(now, self.waiting.load(Ordering::Relaxed)) {
+                Look::Now(found) => right = Some(found),
+                Look::Unknown => return Next::WhenChanged,
+                Look::At(until) => {
+                    if until > now + WAIT_NOTED {
+                        self.note_wait(now);
+                    }
+                    return Next::Wait { until, max: SLOT_WAIT_MAX };
+                }
+            }
+        }
+        let turn = self.state().take(now.into_std());
+        if !matches!(turn, Turn::Taken(_)) {
+            self.note_wait(now);
+        }
+        match turn {
+            Turn::Taken(sent) => {
+                if let Some((share, right)) = self.share.as_ref().zip(right) {
+                    share.take(right);
+                }
+                Next::Go(sent, right)
+            }
+            Turn::WhenAnswered => Next::WhenChanged,
+            Turn::Held(until) => Next::Wait { until: Instant::from_std(until), max: hold_wait_max },
+            Turn::Later(until) => Next::Wait { until: Instant::from_std(until), max: SLOT_WAIT_MAX },
+        }
+    }
+
+    fn note_wait(&self, now: Instant) {
+        *self.waited.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+
     /// Sends nothing for so long, because the vendor said so. At most a day.
     pub(crate) fn hold(&self, wait: Duration) {
         self.state().hold(wait, Instant::now().into_std());
+        if let Some(share) = &self.share {
+            share.hold(wait);
+        }
         self.changed.notify_one();
     }
 
     /// Accounts for requests that were made before the account was known.
     pub(crate) fn add_foreign(&self, count: u32) {
         self.state().add_foreign(count, Instant::now().into_std());
+        if let Some(share) = self.share.as_ref().filter(|_| count > 0) {
+            share.add(count);
+        }
     }
 
     /// Slots occupied now, in the fullest window.
@@ -131,7 +211,7 @@ impl Budget {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.state().is_idle(Instant::now().into_std())
+        self.state().is_idle(Instant::now().into_std()) && self.share.as_ref().is_none_or(Share::is_idle)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -144,6 +224,9 @@ impl Budget {
 pub(crate) struct Permit {
     budget: Arc<Budget>,
     sent: Sent,
+    /// From the timetable, if there is one.
+    right: Option<Right>,
+    at: Instant,
     answered: bool,
 }
 
@@ -151,8 +234,14 @@ impl Permit {
     /// The answer has come in: the vendor has certainly counted the request.
     pub(crate) fn answered(mut self, reported: Option<Reported>) {
         self.answered = true;
-        if let Some(reported) = reported {
-            self.budget.state().observe(&self.sent, reported, Instant::now().into_std());
+        let Some(reported) = reported else { return };
+        match &self.budget.share {
+            None => self.budget.state().observe(&self.sent, reported, Instant::now().into_std()),
+            // Only the timetable tells other processes of ours from foreign ones.
+            Some(share) => {
+                self.budget.state().cap(reported);
+                share.observe(reported, self.at);
+            }
         }
     }
 }
@@ -162,36 +251,27 @@ impl Drop for Permit {
         let now = Instant::now();
         let gone = if self.answered { now } else { now + STRAY_MAX };
         self.budget.state().finish(gone.into_std());
+        if let Some((share, right)) = self.budget.share.as_ref().zip(self.right) {
+            share.finish(right, gone);
+        }
         self.budget.changed.notify_one();
     }
 }
 
-/// What is left of a budget, for people and metrics.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BudgetView {
-    /// The connector's name.
-    pub connector: &'static str,
-    /// The account's id at the vendor.
-    pub account_id: String,
-    /// The endpoint class.
-    pub class: &'static str,
-    /// Requests that are sent and not yet answered.
-    pub in_flight: u32,
-    /// How long the vendor wants to be left alone; zero if it does not.
-    pub held_for: Duration,
-    /// Every window that holds.
-    pub windows: Vec<WindowView>,
+/// One in line, for as long as it lives.
+struct InLine<'a>(&'a AtomicUsize);
+
+impl<'a> InLine<'a> {
+    fn behind(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
 }
 
-/// A window of a [`BudgetView`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WindowView {
-    /// Requests that may be sent in `per`.
-    pub limit: u32,
-    /// The window's length.
-    pub per: Duration,
-    /// Requests that may be sent now, apart from pacing.
-    pub remaining: u32,
+impl Drop for InLine<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[cfg(test)]

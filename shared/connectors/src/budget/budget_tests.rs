@@ -9,9 +9,10 @@ fn budget(limit: u32, per_ms: u64, spacing_ms: u64) -> Arc<Budget> {
         windows: vec![WindowRule { limit, per: Duration::from_millis(per_ms) }],
         spacing: Duration::from_millis(spacing_ms),
         burst: Some(limit),
+        is_quota: true,
     };
     let key = BudgetKey { connector: "hubspot", account_id: "1".into(), class: "objects" };
-    Arc::new(Budget::new(key, &rules))
+    Arc::new(Budget::new(key, &rules, None))
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,9 +116,10 @@ async fn eight_callers_together_use_at_least_97_percent_of_the_rate() {
         windows: vec![WindowRule { limit: 90, per: Duration::from_secs(10) }],
         spacing: Duration::ZERO,
         burst: None,
+        is_quota: true,
     };
     let key = BudgetKey { connector: "hubspot", account_id: "1".into(), class: "objects" };
-    let budget = Arc::new(Budget::new(key, &rules));
+    let budget = Arc::new(Budget::new(key, &rules, None));
     let sent = Arc::new(AtomicUsize::new(0));
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..8 {

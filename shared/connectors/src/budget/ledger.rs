@@ -3,17 +3,25 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::budget::{Budget, BudgetKey, BudgetView};
+use super::board::Sharing;
+use super::budget::{Budget, BudgetKey};
 use super::rules::ClassRules;
+use super::view::BudgetView;
 
 /// All budgets of the process, by (connector, account, class). Holds as many as are in use or not yet
 /// back at full strength, not one for every account ever seen.
 #[derive(Default)]
 pub(crate) struct Ledger {
+    sharing: Option<Sharing>,
     budgets: Mutex<HashMap<BudgetKey, Arc<Budget>>>,
 }
 
 impl Ledger {
+    /// A ledger whose budgets are shared with other processes, if there is somewhere to share them.
+    pub(crate) fn new(sharing: Option<Sharing>) -> Self {
+        Self { sharing, budgets: Mutex::default() }
+    }
+
     /// The budget of an account for a class; the same one for everybody who asks.
     pub(crate) fn budget(
         &self,
@@ -21,13 +29,34 @@ impl Ledger {
         account_id: &str,
         rules: &ClassRules,
     ) -> Arc<Budget> {
+        let sharing = self.sharing.as_ref().filter(|_| rules.is_quota);
+        self.find(connector, account_id, rules, sharing)
+    }
+
+    /// As [`Ledger::budget`], but of what only this process knows, such as an account without an id.
+    pub(crate) fn private_budget(
+        &self,
+        connector: &'static str,
+        account_id: &str,
+        rules: &ClassRules,
+    ) -> Arc<Budget> {
+        self.find(connector, account_id, rules, None)
+    }
+
+    fn find(
+        &self,
+        connector: &'static str,
+        account_id: &str,
+        rules: &ClassRules,
+        sharing: Option<&Sharing>,
+    ) -> Arc<Budget> {
         let key = BudgetKey { connector, account_id: account_id.to_owned(), class: rules.class };
         let mut budgets = self.lock();
         if let Some(budget) = budgets.get(&key) {
             return Arc::clone(budget);
         }
         budgets.retain(|_, budget| Arc::strong_count(budget) > 1 || !budget.is_idle());
-        let budget = Arc::new(Budget::new(key.clone(), rules));
+        let budget = Arc::new(Budget::new(key.clone(), rules, sharing));
         budgets.insert(key, Arc::clone(&budget));
         budget
     }
@@ -53,7 +82,7 @@ mod tests {
 
     fn rules() -> ClassRules {
         let windows = vec![WindowRule { limit: 2, per: Duration::from_secs(10) }];
-        ClassRules { class: "objects", windows, spacing: Duration::ZERO, burst: None }
+        ClassRules { class: "objects", windows, spacing: Duration::ZERO, burst: None, is_quota: true }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,19 +1,34 @@
 //! Budgets: the requests an account still allows. Counted in HTTP requests, by (connector, account, endpoint class),
 //! because that is how vendors count.
+//!
+//! `state.rs` is exact for the requests of this process. `timetable.rs` is what the processes agree on; `desk.rs` and
+//! `share.rs` are a process's part in it.
 
+mod board;
 // The file named like the folder holds what the folder is about.
 #[allow(clippy::module_inception)]
 mod budget;
+mod clock;
+mod desk;
 mod ledger;
 mod pacer;
 mod rules;
+mod share;
+#[cfg(test)]
+mod share_tests;
+mod shared_rules;
+#[cfg(test)]
+mod simulation;
 mod state;
 #[cfg(test)]
 mod state_tests;
+mod timetable;
+mod view;
 mod window;
 
+pub use board::{BoardAway, BudgetBoard, Posted, Sharing, Written};
 pub(crate) use budget::Budget;
-pub use budget::{BudgetView, WindowView};
 pub(crate) use ledger::Ledger;
 pub(crate) use rules::{ClassDefaults, ClassRules, WindowRule};
 pub(crate) use state::Reported;
+pub use view::{BudgetView, WindowView};

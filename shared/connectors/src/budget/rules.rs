@@ -22,12 +22,18 @@ pub(crate) struct WindowRule {
     pub(crate) per: Duration,
 }
 
+/// Of the vendor's quota so much is used; the rest is left to other tools of the customer.
+const QUOTA_SHARE: f64 = 0.9;
+
 /// A connector's defaults for a class. `windows` is not empty.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClassDefaults {
     pub(crate) class: &'static str,
     pub(crate) windows: &'static [WindowRule],
     pub(crate) spacing: Duration,
+    /// Whether the windows are what the vendor allows an account, of which a share is used, by all processes together;
+    /// otherwise they are a caution of ours, for each process.
+    pub(crate) is_quota: bool,
 }
 
 /// What holds for a class. `windows` is not empty.
@@ -39,19 +45,35 @@ pub(crate) struct ClassRules {
     pub(crate) spacing: Duration,
     /// While fewer than this many slots of the paced window are occupied, requests are not paced.
     pub(crate) burst: Option<u32>,
+    /// As in [`ClassDefaults`]; the share is taken off already.
+    pub(crate) is_quota: bool,
 }
 
 impl ClassRules {
-    /// The defaults with the operator's changes.
+    /// The defaults with the operator's changes, and of a quota only the share that is to be used.
     ///
     /// # Errors
     /// What is wrong with the changes.
-    pub(crate) fn new(defaults: &ClassDefaults, config: Option<&BudgetConfig>) -> Result<Self, String> {
+    pub(crate) fn new(
+        defaults: &ClassDefaults,
+        config: Option<&BudgetConfig>,
+        quota_share: Option<f64>,
+    ) -> Result<Self, String> {
+        let mut rules = Self::changed(defaults, config)?;
+        let share = quota_share.unwrap_or(QUOTA_SHARE);
+        if rules.is_quota {
+            rules.windows.iter_mut().for_each(|window| window.limit = part_of(window.limit, share));
+        }
+        Ok(rules)
+    }
+
+    fn changed(defaults: &ClassDefaults, config: Option<&BudgetConfig>) -> Result<Self, String> {
         let mut rules = Self {
             class: defaults.class,
             windows: defaults.windows.to_vec(),
             spacing: defaults.spacing,
             burst: None,
+            is_quota: defaults.is_quota,
         };
         let Some(config) = config else { return Ok(rules) };
         let wrong = |what: String| Err(format!("budget `{}`: {what}", defaults.class));
@@ -87,5 +109,37 @@ impl WindowRule {
     /// The time between two requests at the window's even rate, and a hair less.
     pub(super) fn pace(self) -> Duration {
         self.per * 100 / (self.limit.max(1).saturating_mul(PACE_PERCENT))
+    }
+}
+
+/// Rounded down, and at least one: an account that may not be asked at all could not be synced.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the limit")]
+fn part_of(limit: u32, share: f64) -> u32 {
+    // 0.29 × 100 is 28.999… in binary.
+    ((f64::from(limit) * share + 1e-6).floor() as u32).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static TEN_SECONDS: [WindowRule; 1] = [WindowRule { limit: 100, per: Duration::from_secs(10) }];
+
+    fn limit_of(is_quota: bool, limit: u32, share: Option<f64>) -> Result<u32, String> {
+        let defaults =
+            ClassDefaults { class: "objects", windows: &TEN_SECONDS, spacing: Duration::ZERO, is_quota };
+        let windows = Some(vec![WindowConfig { limit, per_ms: 10_000 }]);
+        let config = BudgetConfig { windows, ..BudgetConfig::default() };
+        ClassRules::new(&defaults, Some(&config), share).map(|rules| rules.windows[0].limit)
+    }
+
+    #[test]
+    fn of_a_quota_the_configured_share_is_used_and_of_a_caution_all() {
+        for (limit, share, used) in
+            [(100, None, 90), (4, None, 3), (100, Some(1.0), 100), (100, Some(0.29), 29), (1, Some(0.1), 1)]
+        {
+            assert_eq!(limit_of(true, limit, share), Ok(used), "{limit} {share:?}");
+            assert_eq!(limit_of(false, limit, share), Ok(limit));
+        }
     }
 }

@@ -133,16 +133,23 @@ impl State {
     /// counts beyond that is certainly not ours. (Comparing with today's count alone would
     /// blame others for our own requests whenever an answer is slow.)
     pub(super) fn observe(&mut self, sent: &Sent, reported: Reported, now: Instant) {
+        self.cap(reported);
         let sent_since = u32::try_from(self.started.saturating_sub(sent.number)).unwrap_or(u32::MAX);
         for (window, used_when_sent) in self.windows.iter_mut().zip(&sent.used) {
             if window.per() != reported.per {
                 continue;
             }
-            window.cap(reported.limit);
             let counted = reported.limit.saturating_sub(reported.remaining);
             let ours_at_most = used_when_sent.saturating_add(sent_since);
             let too_many = window.free(now).saturating_sub(reported.remaining);
             window.add_foreign(counted.saturating_sub(ours_at_most).min(too_many), now);
+        }
+    }
+
+    /// Adopts a lower limit that the vendor reports.
+    pub(super) fn cap(&mut self, reported: Reported) {
+        for window in self.windows.iter_mut().filter(|window| window.per() == reported.per) {
+            window.cap(reported.limit);
         }
     }
 

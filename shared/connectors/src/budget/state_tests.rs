@@ -12,7 +12,7 @@ use super::state::{Reported, Sent, State, Turn};
 const MS: Duration = Duration::from_millis(1);
 
 fn rules(windows: Vec<WindowRule>, spacing: Duration) -> ClassRules {
-    ClassRules { class: "objects", windows, spacing, burst: None }
+    ClassRules { class: "objects", windows, spacing, burst: None, is_quota: true }
 }
 
 /// Sends as greedily as `state` allows; `latencies` are (until arrival, from arrival to the answer) in ms.

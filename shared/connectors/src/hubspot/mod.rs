@@ -103,7 +103,7 @@ impl Connector for Hubspot {
         let (account_id, spent) = match connection.account_id {
             Some(account_id) => (account_id, 0),
             None => {
-                let budget = self.ledger.budget(SPEC.name, &unknown, &self.objects);
+                let budget = self.ledger.private_budget(SPEC.name, &unknown, &self.objects);
                 (api.account_id(&budget).await?, budget.used())
             }
         };

@@ -57,19 +57,20 @@ pub(super) const BATCH_SIZE_MAX: usize = 100;
 /// Longer URLs are not sent. HubSpot refuses those of about 16 kB with 414.
 pub(super) const URL_LEN_MAX: usize = 15_000;
 
-/// Everything but search. HubSpot allows 100 in 10 s at least (free, starter), 110 for OAuth apps; the rest is left
-/// to others who use the account.
+/// Everything but search. HubSpot allows 100 in 10 s at least (free, starter), 110 for OAuth apps.
 pub(super) const OBJECTS: ClassDefaults = ClassDefaults {
     class: "objects",
-    windows: &[WindowRule { limit: 90, per: Duration::from_secs(10) }],
+    windows: &[WindowRule { limit: 100, per: Duration::from_secs(10) }],
     spacing: Duration::ZERO,
+    is_quota: true,
 };
 
-/// Search. HubSpot allows 5 a second (once 4), shared by all apps of the account.
+/// Search. HubSpot once allowed 4 a second, now 5, shared by all apps of the account.
 pub(super) const SEARCH: ClassDefaults = ClassDefaults {
     class: "search",
-    windows: &[WindowRule { limit: 3, per: Duration::from_secs(1) }],
+    windows: &[WindowRule { limit: 4, per: Duration::from_secs(1) }],
     spacing: Duration::from_millis(300),
+    is_quota: true,
 };
 
 /// Requests for tokens. HubSpot names no limit; a session needs two an hour.
@@ -77,6 +78,7 @@ pub(super) const TOKENS: ClassDefaults = ClassDefaults {
     class: "tokens",
     windows: &[WindowRule { limit: 10, per: Duration::from_secs(10) }],
     spacing: Duration::ZERO,
+    is_quota: false,
 };
 
 /// An object and how it is asked for.

@@ -120,6 +120,7 @@ impl Layers {
             Some(Value::Integer(_)) => {
                 text.trim().parse().map_or(Value::String(text.to_owned()), Value::Integer)
             }
+            Some(Value::Float(_)) => text.trim().parse().map_or(Value::String(text.to_owned()), Value::Float),
             _ => Value::String(text.to_owned()),
         }
     }
@@ -135,11 +136,19 @@ impl Layers {
             self.refuse(key, origin, "an unknown key".to_owned(), &expected);
             return;
         };
+        // 1 is as good as 1.0.
+        let value = match (below, value) {
+            (Value::Float(_), Value::Integer(whole)) => {
+                Value::Float(i32::try_from(whole).map_or(f64::INFINITY, f64::from))
+            }
+            (_, value) => value,
+        };
         let least = least(key);
         let expected = match (below, &value) {
             (Value::Integer(_), Value::Integer(number)) if (least..=NUMBER_MAX).contains(number) => None,
             (Value::Integer(_), _) => Some(format!("a whole number from {least} to {NUMBER_MAX}")),
             (below, value) if below.same_type(value) => None,
+            (Value::Float(_), _) => Some("a number, such as 0.9".to_owned()),
             (below, _) => Some(format!("a {}", below.type_str())),
         };
         match expected {
@@ -168,6 +177,11 @@ impl Layers {
     /// A number, unless something is wrong with it already.
     pub(super) fn number(&self, key: &str) -> Option<i64> {
         self.sound(key)?.value.as_integer()
+    }
+
+    /// A number with a decimal point, unless something is wrong with it already.
+    pub(super) fn share(&self, key: &str) -> Option<f64> {
+        self.sound(key)?.value.as_float()
     }
 
     /// A text, unless something is wrong with it already.

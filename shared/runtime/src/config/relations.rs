@@ -52,6 +52,11 @@ fn has_scheme(text: &str, schemes: &[&str]) -> bool {
 }
 
 fn check_numbers(layers: &mut Layers) {
+    for key in layers.keys_ending("connectors.", "quota_share") {
+        if layers.share(&key).is_some_and(|share| !(1e-6..=1.0).contains(&share)) {
+            layers.refuse_value(&key, "a number above 0 and at most 1");
+        }
+    }
     relate(layers, "worker.heartbeat_ms", "less than half of", "worker.lease_ms", |heartbeat, lease| {
         2 * heartbeat < lease
     });

@@ -211,6 +211,8 @@ pub struct ConnectorSection {
     pub base_url: String,
     /// `page_size`
     pub page_size: u32,
+    /// `quota_share`
+    pub quota_share: Share,
     /// `objects_limit`
     #[serde(default)]
     pub objects_limit: u32,
@@ -226,6 +228,24 @@ pub struct ConnectorSection {
     /// `search_spacing_ms`
     #[serde(default, rename = "search_spacing_ms", with = "millis")]
     pub search_spacing: Duration,
+}
+
+/// A share of something, above 0 to 1. Kept in millionths, so that it can be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "f64", into = "f64")]
+pub struct Share(u32);
+
+impl From<f64> for Share {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and a million")]
+    fn from(share: f64) -> Self {
+        Self((share.clamp(0.0, 1.0) * 1e6).round() as u32)
+    }
+}
+
+impl From<Share> for f64 {
+    fn from(share: Share) -> Self {
+        Self::from(share.0) / 1e6
+    }
 }
 
 /// Durations as whole milliseconds.

@@ -168,6 +168,20 @@ fn jobs_may_be_kept_for_ever_and_for_a_hundred_years() {
 }
 
 #[test]
+fn a_share_of_the_quota_is_a_number_up_to_one_from_the_environment_too() {
+    let share = |config: Config| f64::from(config.connectors["hubspot"].quota_share);
+    assert_eq!(share(Config::load(&env(&[])).unwrap()), 0.9);
+    for (text, expected) in [("0.29", 0.29), ("1", 1.0), ("1.0", 1.0)] {
+        let config = Config::load(&env(&[("SYNCLINE_CONNECTORS_HUBSPOT_QUOTA_SHARE", text)])).unwrap();
+        assert_eq!(share(config.clone()), expected);
+        let dir = TempDir::new().unwrap();
+        let file = dir.path().join("syncline.toml");
+        config.write_to(&file).unwrap();
+        assert_eq!(share(Config::load(&Sources { file: Some(file), env: Vec::new() }).unwrap()), expected);
+    }
+}
+
+#[test]
 fn relations_between_values_are_checked() {
     for (name, value, key, text) in [
         ("WORKER_HEARTBEAT_MS", "4000", "worker.heartbeat_ms", "less than half of worker.lease_ms (8000"),
@@ -176,6 +190,10 @@ fn relations_between_values_are_checked() {
         ("INGRESS_QUEUE_MAX", "255", "ingress.batch_max", "at most ingress.queue_max (255"),
         ("HTTP_BODY_MAX_BYTES", "0", "http.body_max_bytes", "from 1 to"),
         ("CONNECTORS_HUBSPOT_OBJECTS_LIMIT", "0", "connectors.hubspot.objects_limit", "from 1 to"),
+        ("CONNECTORS_HUBSPOT_QUOTA_SHARE", "0", "connectors.hubspot.quota_share", "above 0 and at most 1"),
+        ("CONNECTORS_HUBSPOT_QUOTA_SHARE", "1.5", "connectors.hubspot.quota_share", "above 0 and at most 1"),
+        ("CONNECTORS_HUBSPOT_QUOTA_SHARE", "nan", "connectors.hubspot.quota_share", "above 0 and at most 1"),
+        ("CONNECTORS_HUBSPOT_QUOTA_SHARE", "most", "connectors.hubspot.quota_share", "a number, such as 0.9"),
         ("CONNECTORS_HUBSPOT_BASE_URL", "file:///etc", "connectors.hubspot.base_url", "https://"),
         ("WORKER_LEASE_MS", "4294967296", "worker.lease_ms", "to 4294967295"),
         ("SCHEDULER_RETENTION_DAYS", "36501", "scheduler.retention_days", "at most 36500, or 0"),
