@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 const RANGE: std::ops::Range<u16> = 15_000..32_000;
 
 /// A port of 127.0.0.1 that nobody listens on now. Somebody else may be faster: start again with another one then.
-pub(crate) fn free() -> Result<u16> {
+pub fn free() -> Result<u16> {
     for _ in 0..200 {
         let port = rand::random_range(RANGE);
         if is_free(port) {
