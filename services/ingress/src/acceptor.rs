@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use bus::{Bus, Published};
-use protocol::{JobId, JobView, TICKET_VERSION, Ticket};
-use store::{Accepted, NewJob, Store, StoreError};
+use protocol::{JobId, JobView, TICKET_VERSION, Ticket, WorkspaceId};
+use serde_json::Value;
+use store::{Accepted, NewJob, Once, RequestAccepted, Store, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
@@ -66,15 +67,26 @@ impl Acceptor {
         answered.await.unwrap_or(Err(NotAccepted::Busy))
     }
 
-    /// Accepts the jobs of one request for several connectors: together, or not at all.
-    pub(crate) async fn accept_sync(
+    /// Accepts the jobs of one request in a transaction of their own. See [`Store::accept_request`].
+    pub(crate) async fn accept_request(
         &self,
         id: JobId,
-        jobs: Vec<NewJob>,
-    ) -> Result<Vec<Accepted>, NotAccepted> {
-        let accepted = in_time(self.store.accept_sync(id, &jobs)).await?;
-        publish(&self.store, &self.bus, &accepted, &self.tracker).await;
+        jobs: &[NewJob],
+        key: Option<(&WorkspaceId, &Once)>,
+        verdict: impl FnOnce(&[Accepted]) -> Option<Value>,
+    ) -> Result<RequestAccepted, NotAccepted> {
+        let accepted = in_time(self.store.accept_request(id, jobs, key, verdict)).await?;
+        if let RequestAccepted::Jobs(accepted) = &accepted {
+            publish(&self.store, &self.bus, accepted, &self.tracker).await;
+        }
         Ok(accepted)
+    }
+
+    /// Shows everybody who watches that a job is over. If NATS is away, polls find it in Postgres.
+    pub(crate) async fn show_over(&self, job: &JobView) {
+        if let Err(error) = self.bus.post_over(job).await {
+            tracing::debug!(job.id = %job.id, error = %error, "the end of a job is not on the board");
+        }
     }
 }
 
@@ -169,9 +181,7 @@ fn first_ticket(job: &JobView) -> Option<Ticket> {
 
 /// Nobody may wait for Postgres for ever. A statement given up on may still be carried out: then its rows wait
 /// without a ticket, and the relay finds them by age.
-async fn in_time(
-    accepting: impl Future<Output = Result<Vec<Accepted>, StoreError>>,
-) -> Result<Vec<Accepted>, NotAccepted> {
+async fn in_time<T>(accepting: impl Future<Output = Result<T, StoreError>>) -> Result<T, NotAccepted> {
     match tokio::time::timeout(COMMIT_TIMEOUT, accepting).await {
         Ok(Ok(accepted)) => Ok(accepted),
         Ok(Err(error)) if error.is_transient() => Err(NotAccepted::Store(with_source(&error))),

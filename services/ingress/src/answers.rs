@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use utoipa::ToSchema;
 
 /// `POST …/sync`
-#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct SyncRequest {
     /// Which connector; all the workspace's connectors if absent.
@@ -18,6 +18,20 @@ pub(crate) struct SyncRequest {
     pub objects: Option<Vec<String>>,
     /// Which lane the jobs wait in; `normal` if absent.
     pub priority: Option<Priority>,
+    /// How long an attempt may take, in seconds: 1 to 86400. Then it counts as failed, and the next one goes on from
+    /// the last page. 600 if absent, unless the workers are configured otherwise.
+    #[schema(minimum = 1, maximum = 86400)]
+    pub timeout_seconds: Option<u32>,
+}
+
+/// A job that a request got: a new one, or the one that was active already.
+#[derive(Debug, Clone)]
+pub(crate) struct AcceptedJob {
+    pub job: JobView,
+    /// It was active already.
+    pub deduplicated: bool,
+    /// It was, and was asked for with other options.
+    pub options_differ: bool,
 }
 
 /// The answer to `POST …/sync`: accepted.
@@ -37,6 +51,10 @@ pub(crate) struct SyncAccepted {
     /// Present and true if a job for the scope was active already: then `jobId` is that job's.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub deduplicated: bool,
+    /// Present and true if that active job has other options or another priority than this request asks for: it goes
+    /// on as it is. Ask again when it is over.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub options_differ: bool,
     /// One entry a connector, if all of them were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub jobs: Vec<ConnectorJob>,
@@ -55,6 +73,9 @@ pub(crate) struct ConnectorJob {
     /// Present and true if the job was active already.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub deduplicated: bool,
+    /// Present and true if it was, with other options than were asked for now.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub options_differ: bool,
 }
 
 /// Where a job is polled.
@@ -64,36 +85,41 @@ pub(crate) fn status_url(workspace_id: &WorkspaceId, id: JobId) -> String {
 
 impl SyncAccepted {
     /// For one connector.
-    pub(crate) fn one(job: &JobView, deduplicated: bool) -> Self {
+    pub(crate) fn one(accepted: &AcceptedJob) -> Self {
+        let AcceptedJob { job, deduplicated, options_differ } = accepted;
+        let message = match (deduplicated, options_differ) {
+            (false, _) => "Sync queued for 1 connector(s)".to_owned(),
+            (true, false) => format!("A sync for this connector is {} already", job.status),
+            (true, true) => format!(
+                "A sync for this connector is {} already, with other options; it goes on as it is. Ask again when it is over",
+                job.status
+            ),
+        };
         Self {
             sync_id: job.sync_id,
             job_id: job.id,
             status: job.status,
-            message: if deduplicated {
-                format!("A sync for this connector is {} already", job.status)
-            } else {
-                "Sync queued for 1 connector(s)".to_owned()
-            },
+            message,
             status_url: status_url(&job.workspace_id, job.id),
-            deduplicated,
+            deduplicated: *deduplicated,
+            options_differ: *options_differ,
             jobs: Vec::new(),
         }
     }
 
     /// The same, for one that was asked for as all there are.
-    pub(crate) fn listed(self, job: &JobView) -> Self {
-        let jobs = entry(job, self.deduplicated).into_iter().collect();
-        Self { jobs, ..self }
+    pub(crate) fn listed(self, accepted: &AcceptedJob) -> Self {
+        Self { jobs: entry(accepted).into_iter().collect(), ..self }
     }
 
-    /// For several connectors: each job with whether it was active already.
-    pub(crate) fn several(workspace_id: &WorkspaceId, sync_id: JobId, jobs: &[(JobView, bool)]) -> Self {
-        let deduplicated = jobs.iter().all(|(_, deduplicated)| *deduplicated);
+    /// For several connectors.
+    pub(crate) fn several(workspace_id: &WorkspaceId, sync_id: JobId, jobs: &[AcceptedJob]) -> Self {
+        let deduplicated = jobs.iter().all(|accepted| accepted.deduplicated);
         // All of one sync, and nothing is new: it is that sync that was asked for again.
-        let first = jobs.first().map_or(sync_id, |(job, _)| job.sync_id);
-        let again = deduplicated && jobs.iter().all(|(job, _)| job.sync_id == first);
+        let first = jobs.first().map_or(sync_id, |accepted| accepted.job.sync_id);
+        let again = deduplicated && jobs.iter().all(|accepted| accepted.job.sync_id == first);
         let sync_id = if again { first } else { sync_id };
-        let any = |status| jobs.iter().any(|(job, _)| job.status == status);
+        let any = |status| jobs.iter().any(|accepted| accepted.job.status == status);
         Self {
             sync_id,
             job_id: sync_id,
@@ -105,18 +131,48 @@ impl SyncAccepted {
             },
             status_url: status_url(workspace_id, sync_id),
             deduplicated,
-            jobs: jobs.iter().filter_map(|(job, deduplicated)| entry(job, *deduplicated)).collect(),
+            options_differ: jobs.iter().any(|accepted| accepted.options_differ),
+            jobs: jobs.iter().filter_map(entry).collect(),
         }
     }
 }
 
-fn entry(job: &JobView, deduplicated: bool) -> Option<ConnectorJob> {
+fn entry(accepted: &AcceptedJob) -> Option<ConnectorJob> {
+    let AcceptedJob { job, deduplicated, options_differ } = accepted;
     Some(ConnectorJob {
         connector_type: job.connector_type.clone()?,
         job_id: job.id,
         status_url: status_url(&job.workspace_id, job.id),
-        deduplicated,
+        deduplicated: *deduplicated,
+        options_differ: *options_differ,
     })
+}
+
+/// `POST …/sync/jobs/retry`
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct RetryRequest {
+    /// Only this connector; all the workspace's connectors if absent.
+    pub connector_type: Option<String>,
+    /// Which last jobs are tried again: `failed` or `cancelled`; `failed` if absent.
+    pub status: Option<JobStatus>,
+    /// Only jobs that ended at this time or later.
+    #[serde(with = "time::serde::rfc3339::option")]
+    pub since: Option<OffsetDateTime>,
+}
+
+/// The answer to `DELETE …/sync/jobs/{jobId}`.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct CancelAnswer {
+    /// The job, or the sync.
+    pub job_id: JobId,
+    /// `cancelled`: it is over. `running`: it ends within a page, or two seconds.
+    pub status: JobStatus,
+    /// For people.
+    pub message: String,
+    /// Where to poll.
+    pub status_url: String,
 }
 
 /// `PUT /api/workspaces/{id}`

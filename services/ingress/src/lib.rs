@@ -4,7 +4,10 @@ mod acceptor;
 mod answers;
 mod approve;
 mod build;
+mod cancel;
+mod once;
 mod request;
+mod retry;
 mod routes;
 
 pub use acceptor::{Acceptor, Limits};

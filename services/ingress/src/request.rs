@@ -1,4 +1,4 @@
-//! From a request for syncs to accepted jobs: the same for a sync that is asked for and for one that is approved.
+//! From a request to accepted jobs and the answer: the same for a sync that is asked for, approved, or tried again.
 
 use axum::http::header::{LOCATION, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
@@ -7,99 +7,163 @@ use protocol::{
     ConnectorName, JOB_TYPE_SYNC, JobId, JobView, Priority, ProblemKind, SyncOptions, WorkspaceId,
 };
 use runtime::{ApiError, Json};
-use store::{Accepted, NewJob};
+use serde_json::Value;
+use store::{Accepted, NewJob, RequestAccepted};
 
 use crate::acceptor::NotAccepted;
-use crate::answers::SyncAccepted;
-use crate::routes::{Ingress, unknown_workspace};
+use crate::answers::{AcceptedJob, SyncAccepted};
+use crate::once::{Once, replayed};
+use crate::routes::{Ingress, store_error, unknown_workspace};
 
 /// After how many seconds a first poll makes sense.
 const POLL_AFTER_S: &str = "1";
 
-/// Who asks, and how urgent it is.
+/// A job that is wanted.
+#[derive(Debug, Clone)]
+pub(crate) struct Wanted {
+    pub(crate) connector: ConnectorName,
+    pub(crate) options: SyncOptions,
+    pub(crate) priority: Priority,
+    pub(crate) retry_of: Option<JobId>,
+}
+
+/// Who asks.
 pub(crate) struct Request<'a> {
     pub(crate) ingress: &'a Ingress,
     pub(crate) workspace_id: &'a WorkspaceId,
-    pub(crate) priority: Priority,
+    pub(crate) once: Once,
 }
 
-/// The jobs of a request, each with whether it was active already.
-pub(crate) struct AcceptedJobs {
-    pub(crate) sync_id: JobId,
-    pub(crate) jobs: Vec<(JobView, bool)>,
+/// What a request takes for an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    /// A job that is active already is as good as a new one.
+    Any,
+    /// The same, and the jobs are listed even if it is one.
+    AnyListed,
+    /// Only new jobs, all of them.
+    New,
 }
 
 impl Request<'_> {
-    /// Accepts a job for each connector: all of them, or none.
-    pub(crate) async fn accept(
-        &self,
-        wanted: Vec<(ConnectorName, SyncOptions)>,
-    ) -> Result<AcceptedJobs, ApiError> {
-        let sync_id = JobId::new();
-        let connectors: Vec<ConnectorName> = wanted.iter().map(|(connector, _)| connector.clone()).collect();
-        let alone = wanted.len() == 1;
-        let mut jobs = Vec::with_capacity(wanted.len());
-        for (scope, options) in wanted {
-            jobs.push(self.new_job(if alone { sync_id } else { JobId::new() }, sync_id, scope, options)?);
-        }
-        let acceptor = &self.ingress.acceptor;
-        let accepted = match jobs.pop() {
-            Some(job) if alone => vec![acceptor.accept(job).await.map_err(not_accepted)?],
-            last => {
-                jobs.extend(last);
-                acceptor.accept_sync(sync_id, jobs).await.map_err(not_accepted)?
-            }
-        };
-        let jobs = accepted
-            .into_iter()
-            .zip(&connectors)
-            .map(|(accepted, connector)| accepted_job(accepted, self.workspace_id, connector.as_str()))
-            .collect::<Result<Vec<_>, _>>()?;
-        Ok(AcceptedJobs { sync_id, jobs })
+    /// The answer that was given to the same request before, if it came with a key.
+    pub(crate) async fn replay(&self) -> Result<Option<Response>, ApiError> {
+        let Some(key) = &self.once.key else { return Ok(None) };
+        let stored = self.ingress.store.stored_answer(self.workspace_id, key).await.map_err(store_error)?;
+        stored.map(replayed).transpose()
     }
 
-    fn new_job(
-        &self,
-        id: JobId,
-        sync_id: JobId,
-        scope: ConnectorName,
-        options: SyncOptions,
-    ) -> Result<NewJob, ApiError> {
+    /// Accepts a job for each that is wanted, or finds the one that is active. `listed`: every connector was asked for.
+    pub(crate) async fn answer(&self, wanted: Vec<Wanted>, listed: bool) -> Result<Response, ApiError> {
+        self.run(&wanted, if listed { Takes::AnyListed } else { Takes::Any }).await
+    }
+
+    /// Accepts a job for each that is wanted, or none if a sync of any of them is active.
+    pub(crate) async fn answer_new(&self, wanted: Vec<Wanted>) -> Result<Response, ApiError> {
+        self.run(&wanted, Takes::New).await
+    }
+
+    async fn run(&self, wanted: &[Wanted], takes: Takes) -> Result<Response, ApiError> {
+        let sync_id = JobId::new();
+        let id = |_: &Wanted| if wanted.len() == 1 { sync_id } else { JobId::new() };
+        let mut jobs =
+            wanted.iter().map(|w| self.new_job(id(w), sync_id, w)).collect::<Result<Vec<_>, _>>()?;
+        let acceptor = &self.ingress.acceptor;
+        let shape = |accepted: &[Accepted]| self.shape(sync_id, wanted, accepted, takes);
+        if jobs.len() == 1 && takes != Takes::New && self.once.key.is_none() {
+            // Nothing to be kept together with it: it goes into a commit with whatever else is posted now.
+            let accepted = acceptor.accept(jobs.remove(0)).await.map_err(not_accepted)?;
+            return accepted_answer(&value(&shape(&[accepted])?)?);
+        }
+        let key = self.once.key.as_ref().map(|key| (self.workspace_id, key));
+        let verdict = |accepted: &[Accepted]| value(&shape(accepted).ok()?).ok();
+        match acceptor.accept_request(sync_id, &jobs, key, verdict).await.map_err(not_accepted)? {
+            RequestAccepted::Jobs(accepted) | RequestAccepted::Refused(accepted) => {
+                accepted_answer(&value(&shape(&accepted)?)?)
+            }
+            RequestAccepted::KeyTaken => self.replay().await?.ok_or_else(|| {
+                ApiError::new(ProblemKind::Unavailable, "The Idempotency-Key was in use. Try again.")
+            }),
+        }
+    }
+
+    fn new_job(&self, id: JobId, sync_id: JobId, wanted: &Wanted) -> Result<NewJob, ApiError> {
         Ok(NewJob {
             id,
             sync_id,
             workspace_id: self.workspace_id.clone(),
             job_type: JOB_TYPE_SYNC.parse().map_err(ApiError::internal)?,
-            scope,
-            priority: self.priority,
+            scope: wanted.connector.clone(),
+            priority: wanted.priority,
             max_attempts: self.ingress.max_attempts,
-            options,
+            options: wanted.options.clone(),
+            retry_of: wanted.retry_of,
         })
+    }
+
+    /// What the client is told, or why it is refused.
+    fn shape(
+        &self,
+        sync_id: JobId,
+        wanted: &[Wanted],
+        accepted: &[Accepted],
+        takes: Takes,
+    ) -> Result<SyncAccepted, ApiError> {
+        let jobs = wanted.iter().zip(accepted).map(|(wanted, accepted)| self.job(wanted, accepted));
+        let jobs = jobs.collect::<Result<Vec<_>, _>>()?;
+        if let (Takes::New, Some(active)) = (takes, jobs.iter().find(|accepted| accepted.deduplicated)) {
+            let detail = format!("Job {} is active. Ask again when it is over.", active.job.id);
+            return Err(ApiError::new(ProblemKind::SyncActive, detail));
+        }
+        Ok(match jobs.as_slice() {
+            [job] if takes == Takes::AnyListed => SyncAccepted::one(job).listed(job),
+            [job] => SyncAccepted::one(job),
+            jobs => SyncAccepted::several(self.workspace_id, sync_id, jobs),
+        })
+    }
+
+    fn job(&self, wanted: &Wanted, accepted: &Accepted) -> Result<AcceptedJob, ApiError> {
+        match accepted {
+            Accepted::Created(job) => {
+                Ok(AcceptedJob { job: (**job).clone(), deduplicated: false, options_differ: false })
+            }
+            Accepted::Active(job) => {
+                let options_differ = job.options != wanted.options || job.priority != wanted.priority;
+                Ok(AcceptedJob { job: (**job).clone(), deduplicated: true, options_differ })
+            }
+            Accepted::UnknownWorkspace => Err(unknown_workspace(self.workspace_id)),
+            Accepted::NotConnected => {
+                let Wanted { connector, .. } = wanted;
+                let url = format!("/api/workspaces/{}/connections/{connector}", self.workspace_id);
+                let detail = format!("The workspace has no connection for `{connector}`; PUT {url} first.");
+                Err(ApiError::new(ProblemKind::NotConnected, detail))
+            }
+        }
     }
 }
 
-/// `202`, and where to poll.
-pub(crate) fn accepted_answer(answer: SyncAccepted) -> Result<Response, ApiError> {
-    let location = HeaderValue::from_str(&answer.status_url).map_err(ApiError::internal)?;
+/// A job of a workspace, or the problem that there is none.
+pub(crate) async fn job_of(
+    ingress: &Ingress,
+    workspace_id: &WorkspaceId,
+    id: JobId,
+) -> Result<JobView, ApiError> {
+    ingress.store.job(workspace_id, id).await.map_err(store_error)?.ok_or_else(|| {
+        let detail = format!("The workspace `{workspace_id}` has no job {id}.");
+        ApiError::new(ProblemKind::UnknownJob, detail)
+    })
+}
+
+/// `202`, and where to poll: what [`SyncAccepted`] says, which may have been stored before.
+pub(crate) fn accepted_answer(answer: &Value) -> Result<Response, ApiError> {
+    let url = answer.get("statusUrl").and_then(Value::as_str).unwrap_or_default();
+    let location = HeaderValue::from_str(url).map_err(ApiError::internal)?;
     let headers = [(LOCATION, location), (RETRY_AFTER, HeaderValue::from_static(POLL_AFTER_S))];
     Ok((StatusCode::ACCEPTED, headers, Json(answer)).into_response())
 }
 
-fn accepted_job(
-    accepted: Accepted,
-    workspace_id: &WorkspaceId,
-    connector: &str,
-) -> Result<(JobView, bool), ApiError> {
-    match accepted {
-        Accepted::Created(job) => Ok((*job, false)),
-        Accepted::Active(job) => Ok((*job, true)),
-        Accepted::UnknownWorkspace => Err(unknown_workspace(workspace_id)),
-        Accepted::NotConnected => {
-            let url = format!("/api/workspaces/{workspace_id}/connections/{connector}");
-            let detail = format!("The workspace has no connection for `{connector}`; PUT {url} first.");
-            Err(ApiError::new(ProblemKind::NotConnected, detail))
-        }
-    }
+fn value(answer: &SyncAccepted) -> Result<Value, ApiError> {
+    serde_json::to_value(answer).map_err(ApiError::internal)
 }
 
 fn not_accepted(error: NotAccepted) -> ApiError {

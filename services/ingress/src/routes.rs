@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use connectors::{ConnectorSpec, Registry};
 use protocol::{
-    ConnectorName, JobView, ObjectName, Priority, Problem, ProblemKind, SyncOptions, WorkspaceId,
+    ConnectorName, JobView, ObjectName, Priority, Problem, ProblemKind, SyncOptions, TIMEOUT_SECONDS_MAX,
+    WorkspaceId,
 };
 use runtime::{ApiError, Json, PathParams};
 use serde_json::Value;
@@ -21,8 +23,9 @@ use crate::answers::{
     ConnectionAnswer, ConnectionRequest, ConnectionsAnswer, ConnectorJob, SyncAccepted, SyncRequest,
     WorkspaceAnswer, WorkspaceRequest,
 };
-use crate::approve;
-use crate::request::{Request, accepted_answer};
+use crate::once::Once;
+use crate::request::{Request, Wanted};
+use crate::{approve, cancel, retry};
 
 /// The longest name of a workspace, in characters.
 const WORKSPACE_NAME_MAX: usize = 200;
@@ -42,7 +45,16 @@ pub struct Ingress {
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(post_sync, approve::approve, put_workspace, put_connection, get_connections),
+    paths(
+        post_sync,
+        cancel::cancel,
+        retry::retry,
+        retry::retry_last,
+        approve::approve,
+        put_workspace,
+        put_connection,
+        get_connections
+    ),
     components(schemas(Problem, ConnectorJob, JobView, Priority))
 )]
 struct Api;
@@ -59,7 +71,10 @@ pub fn router(ingress: Ingress) -> Router {
         .route("/api/workspaces/{workspace_id}/connections", get(get_connections))
         .route("/api/workspaces/{workspace_id}/connections/{connector_type}", put(put_connection))
         .route("/api/workspaces/{workspace_id}/sync", post(post_sync))
+        .route("/api/workspaces/{workspace_id}/sync/jobs/retry", post(retry::retry_last))
+        .route("/api/workspaces/{workspace_id}/sync/jobs/{job_id}", delete(cancel::cancel))
         .route("/api/workspaces/{workspace_id}/sync/jobs/{job_id}/approve", post(approve::approve))
+        .route("/api/workspaces/{workspace_id}/sync/jobs/{job_id}/retry", post(retry::retry))
         .with_state(Arc::new(ingress))
 }
 
@@ -70,40 +85,47 @@ pub(crate) type Shared = State<Arc<Ingress>>;
 /// Answers as soon as the job is stored; it never talks to a vendor. While a job for the scope is active the
 /// answer names that job and says `deduplicated`.
 #[utoipa::path(post, path = "/api/workspaces/{workspace_id}/sync", tag = "sync", request_body = SyncRequest,
-    params(("workspace_id" = String, Path, description = "The workspace")),
+    params(("workspace_id" = String, Path, description = "The workspace"),
+           ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; the same key gets the same answer for 24 hours, also after the job ended")),
     responses((status = 202, description = "Accepted", body = SyncAccepted,
                headers(("Location" = String, description = "Where to poll"), ("Retry-After" = String, description = "When, in seconds"))),
               (status = 400, description = "The body is no JSON", body = Problem, content_type = "application/problem+json"),
               (status = 404, description = "No such workspace", body = Problem, content_type = "application/problem+json"),
               (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
-              (status = 422, description = "Unknown field or connector, or not connected", body = Problem, content_type = "application/problem+json"),
+              (status = 422, description = "Unknown field or connector, or not connected, or the key was used for another request", body = Problem, content_type = "application/problem+json"),
               (status = 503, description = "Try again", body = Problem, content_type = "application/problem+json")))]
 async fn post_sync(
     State(ingress): Shared,
     PathParams(workspace_id): PathParams<WorkspaceId>,
-    Json(request): Json<SyncRequest>,
+    headers: HeaderMap,
+    Json(asked): Json<SyncRequest>,
 ) -> Result<Response, ApiError> {
-    let priority = request.priority.unwrap_or(Priority::Normal);
-    let connectors = match &request.connector_type {
+    let once = Once::from(&headers, serde_json::to_value(&asked).map_err(ApiError::internal)?)?;
+    let request = Request { ingress: &ingress, workspace_id: &workspace_id, once };
+    if let Some(answer) = request.replay().await? {
+        return Ok(answer);
+    }
+    let connectors = match &asked.connector_type {
         Some(name) => vec![known_connector(name)?],
         None => connected(&ingress, &workspace_id).await?,
     };
     let options = SyncOptions {
-        mode: request.mode,
-        objects: known_objects(request.objects, &connectors)?,
+        mode: asked.mode,
+        objects: known_objects(asked.objects, &connectors)?,
+        timeout_seconds: known_timeout(asked.timeout_seconds)?,
         ..SyncOptions::default()
     };
-    let wanted = connectors.into_iter().map(|connector| (connector, options.clone())).collect();
-    let accepted =
-        Request { ingress: &ingress, workspace_id: &workspace_id, priority }.accept(wanted).await?;
-    let answer = match accepted.jobs.as_slice() {
-        [(job, deduplicated)] => {
-            let answer = SyncAccepted::one(job, *deduplicated);
-            if request.connector_type.is_none() { answer.listed(job) } else { answer }
-        }
-        jobs => SyncAccepted::several(&workspace_id, accepted.sync_id, jobs),
-    };
-    accepted_answer(answer)
+    let priority = asked.priority.unwrap_or(Priority::Normal);
+    let wanted = |connector| Wanted { connector, options: options.clone(), priority, retry_of: None };
+    request.answer(connectors.into_iter().map(wanted).collect(), asked.connector_type.is_none()).await
+}
+
+fn known_timeout(seconds: Option<u32>) -> Result<Option<u32>, ApiError> {
+    if seconds.is_some_and(|seconds| !(1..=TIMEOUT_SECONDS_MAX).contains(&seconds)) {
+        let detail = format!("`timeoutSeconds` must be 1 to {TIMEOUT_SECONDS_MAX}.");
+        return Err(ApiError::new(ProblemKind::InvalidField, detail));
+    }
+    Ok(seconds)
 }
 
 /// Set a workspace up
@@ -164,8 +186,8 @@ async fn get_connections(
     PathParams(workspace_id): PathParams<WorkspaceId>,
 ) -> Result<Json<ConnectionsAnswer>, ApiError> {
     let stored = ingress.store.connections(&workspace_id).await.map_err(store_error)?;
-    if stored.is_empty() && !ingress.store.workspace_exists(&workspace_id).await.map_err(store_error)? {
-        return Err(unknown_workspace(&workspace_id));
+    if stored.is_empty() {
+        require_workspace(&ingress, &workspace_id).await?;
     }
     Ok(Json(ConnectionsAnswer { connections: stored.into_iter().map(ConnectionAnswer::from).collect() }))
 }
@@ -183,10 +205,15 @@ async fn connected(ingress: &Ingress, workspace_id: &WorkspaceId) -> Result<Vec<
     if !stored.is_empty() {
         return Ok(stored.into_iter().map(|connection| connection.connector).collect());
     }
-    if ingress.store.workspace_exists(workspace_id).await.map_err(store_error)? {
-        Err(ApiError::new(ProblemKind::NotConnected, "The workspace has no connection yet; PUT one first."))
+    require_workspace(ingress, workspace_id).await?;
+    Err(ApiError::new(ProblemKind::NotConnected, "The workspace has no connection yet; PUT one first."))
+}
+
+pub(crate) async fn require_workspace(ingress: &Ingress, id: &WorkspaceId) -> Result<(), ApiError> {
+    if ingress.store.workspace_exists(id).await.map_err(store_error)? {
+        Ok(())
     } else {
-        Err(unknown_workspace(workspace_id))
+        Err(unknown_workspace(id))
     }
 }
 
@@ -195,7 +222,7 @@ fn spec(connector: &ConnectorName) -> Result<&'static ConnectorSpec, ApiError> {
     found.copied().ok_or_else(|| ApiError::internal("a known connector without a spec"))
 }
 
-fn known_connector(name: &str) -> Result<ConnectorName, ApiError> {
+pub(crate) fn known_connector(name: &str) -> Result<ConnectorName, ApiError> {
     let known = Registry::specs().iter().map(|spec| spec.name);
     if known.clone().any(|known| known == name) {
         return name.parse().map_err(ApiError::internal);

@@ -1,10 +1,12 @@
-//! Retention: jobs that have been over for long enough are deleted. What they synced stays.
+//! Retention: jobs that have been over for long enough are deleted, and stored answers to an `Idempotency-Key` after a
+//! day. What jobs synced stays.
 //!
 //! A loop of its own beside the passes, so that no rescue ever waits for it. One batch a look: a backlog of years goes
 //! batch by batch, at the pace of the passes, and workers and clients hardly notice.
 //!
-//! Query: `Store::delete_finished`. Plan: Index Scan using jobs_over (completed_at <= then), LockRows, Limit; then
-//! Index Scan over the primary key; syncs by syncs_by_job.
+//! Queries: `Store::delete_finished`. Plan: Index Scan using jobs_over (completed_at <= then), LockRows, Limit; then
+//! Index Scan over the primary key; syncs by syncs_by_job. `Store::delete_stored_answers`: the same over
+//! idempotency_keys_by_age.
 
 use std::time::Duration;
 
@@ -16,12 +18,11 @@ use crate::{PASS_TIMEOUT, Settings};
 /// The pause after a look that left nothing to delete, or failed.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Deletes what is due until `stop` is cancelled; nothing at all if jobs are kept for ever. A failure is logged, and
+/// Deletes what is due until `stop` is cancelled; no jobs if they are kept for ever. A failure is logged, and
 /// the next look does its work.
 pub(crate) async fn run_until(store: &Store, settings: Settings, stop: CancellationToken) {
-    let Some(keep) = settings.retention else { return };
     while !stop.is_cancelled() {
-        let pause = match in_time(store, keep, settings.batch_max).await {
+        let pause = match in_time(store, settings).await {
             Ok(deleted) => pause(deleted, settings),
             Err(error) => {
                 tracing::warn!(error = %error, "old jobs were not deleted; trying again in {PAUSE:?}");
@@ -47,9 +48,18 @@ pub async fn run(store: &Store, keep: Duration, batch_max: u32) -> anyhow::Resul
     Ok(deleted)
 }
 
-async fn in_time(store: &Store, keep: Duration, batch_max: u32) -> anyhow::Result<u64> {
+async fn in_time(store: &Store, settings: Settings) -> anyhow::Result<u64> {
     let late = |_| anyhow::anyhow!("not done within {} s", PASS_TIMEOUT.as_secs());
-    tokio::time::timeout(PASS_TIMEOUT, run(store, keep, batch_max)).await.map_err(late)?
+    let batch_max = settings.batch_max;
+    let look = async {
+        let answers = store.delete_stored_answers(batch_max).await?;
+        let jobs = match settings.retention {
+            Some(keep) => run(store, keep, batch_max).await?,
+            None => 0,
+        };
+        Ok(jobs.max(answers))
+    };
+    tokio::time::timeout(PASS_TIMEOUT, look).await.map_err(late)?
 }
 
 /// After a full batch there may be more: the next look comes with the next pass.

@@ -43,6 +43,10 @@ enum Command {
     Sync(SyncArgs),
     /// List a workspace's jobs.
     Jobs(JobsArgs),
+    /// Cancel a job; what it committed stays.
+    Cancel(JobArgs),
+    /// Try a failed or cancelled job again, from where it stopped.
+    Retry(JobArgs),
     /// Bring the database's schema up to date.
     Migrate,
     /// Create or update streams, consumers and the bucket in NATS.
@@ -149,12 +153,24 @@ pub(crate) struct JobsArgs {
     pub server: ServerArgs,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct JobArgs {
+    /// The workspace.
+    pub workspace: String,
+    /// The job, or its syncId.
+    pub job: String,
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
 impl Cli {
     pub(crate) async fn run(self) -> anyhow::Result<ExitCode> {
         let sources = Sources::from_process(self.config);
         match self.command {
             Command::Sync(args) => return commands::sync(args).await,
             Command::Jobs(args) => return commands::jobs(args).await,
+            Command::Cancel(args) => return commands::cancel(args).await,
+            Command::Retry(args) => return commands::retry(args).await,
             Command::Openapi => return commands::openapi(),
             _ => {}
         }
@@ -177,7 +193,11 @@ impl Cli {
             Command::Scheduler(args) => commands::role(config, Role::Scheduler, &args).await,
             Command::Migrate => commands::migrate(&config).await,
             Command::Provision => commands::provision(&config).await,
-            Command::Sync(_) | Command::Jobs(_) | Command::Openapi => Ok(ExitCode::SUCCESS),
+            Command::Sync(_)
+            | Command::Jobs(_)
+            | Command::Cancel(_)
+            | Command::Retry(_)
+            | Command::Openapi => Ok(ExitCode::SUCCESS),
         }
     }
 }

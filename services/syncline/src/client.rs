@@ -21,6 +21,13 @@ pub(crate) struct Accepted {
     pub message: String,
 }
 
+/// The answer to a cancellation.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Cancelled {
+    pub status: String,
+    pub message: String,
+}
+
 /// A page of jobs.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Jobs {
@@ -72,6 +79,14 @@ impl Client {
         let status = status.map(|status| format!("&status={status}")).unwrap_or_default();
         self.send(Method::GET, &format!("/api/workspaces/{workspace}/sync/jobs?limit={limit}{status}"), None)
             .await
+    }
+
+    pub(crate) async fn cancel(&self, workspace: &str, job_id: &str) -> anyhow::Result<Cancelled> {
+        self.send(Method::DELETE, &format!("/api/workspaces/{workspace}/sync/jobs/{job_id}"), None).await
+    }
+
+    pub(crate) async fn retry(&self, workspace: &str, job_id: &str) -> anyhow::Result<Accepted> {
+        self.send(Method::POST, &format!("/api/workspaces/{workspace}/sync/jobs/{job_id}/retry"), None).await
     }
 
     async fn send<T: DeserializeOwned>(

@@ -9,7 +9,7 @@ use protocol::JobStatus;
 use runtime::{Config, Shutdown};
 use serde_json::json;
 
-use crate::cli::{JobsArgs, RoleArgs, SyncArgs, UpArgs};
+use crate::cli::{JobArgs, JobsArgs, RoleArgs, SyncArgs, UpArgs};
 use crate::client::Client;
 use crate::instance::{Instance, InstanceOptions, open_store, provision as provision_nats};
 use crate::roles::Role;
@@ -145,6 +145,20 @@ pub(crate) async fn jobs(args: JobsArgs) -> anyhow::Result<ExitCode> {
             job.error.unwrap_or_default()
         );
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `syncline cancel`
+pub(crate) async fn cancel(args: JobArgs) -> anyhow::Result<ExitCode> {
+    let cancelled = Client::new(&args.server.url)?.cancel(&args.workspace, &args.job).await?;
+    println!("{}: {}", cancelled.status, cancelled.message);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `syncline retry`
+pub(crate) async fn retry(args: JobArgs) -> anyhow::Result<ExitCode> {
+    let accepted = Client::new(&args.server.url)?.retry(&args.workspace, &args.job).await?;
+    println!("{} (job {})", accepted.message, accepted.job_id);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::{Connection, Credentials, ErrorClass, Registry, Session, SourceError};
-use protocol::{ObjectName, ObjectStatus, SyncOutcome, SyncResult};
-use store::{Claimed, Lease, Store, StoreError};
+use protocol::{AttemptErrorClass, ObjectName, ObjectStatus, SyncOutcome, SyncResult};
+use store::{Claimed, Failure, Lease, Store, StoreError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -45,16 +45,15 @@ impl Attempt {
     /// Runs until the last page, an error, a shutdown, or the loss of the lease.
     pub(crate) async fn run(self, mut live: Live) -> (Ended, Live) {
         let (renewed, seen) = watch::channel(Instant::now());
-        let lease_lost =
-            keep_lease(self.store.clone(), self.claimed.lease.clone(), self.settings.heartbeat, seen);
+        let kept = keep_lease(self.store.clone(), self.claimed.lease.clone(), self.settings.heartbeat, seen);
+        let asked_for = self.claimed.job.options.timeout_seconds;
+        let limit = asked_for.map_or(self.settings.attempt_timeout, |s| Duration::from_secs(s.into()));
         let ended = tokio::select! {
             // Whatever else is ready, a lost lease comes first.
             biased;
-            error = lease_lost => Ended::Abandoned(error),
+            ended = kept => ended,
             ended = self.sync(renewed, &mut live) => ended,
-            () = tokio::time::sleep(self.settings.attempt_timeout) => {
-                Ended::With(Outcome::TimedOut(self.settings.attempt_timeout))
-            }
+            () = tokio::time::sleep(limit) => Ended::With(Outcome::TimedOut(limit)),
         };
         (ended, live)
     }
@@ -62,9 +61,9 @@ impl Attempt {
     async fn sync(&self, renewed: watch::Sender<Instant>, live: &mut Live) -> Ended {
         let connector = &self.claimed.lease.connector;
         let Some(code) = self.registry.get(connector) else {
-            return Ended::With(Outcome::Permanent(format!("This worker has no connector `{connector}`")));
+            return permanent(format!("This worker has no connector `{connector}`"));
         };
-        let planned = plan(code.spec(), &self.claimed.options, &self.claimed.cursors);
+        let planned = plan(code.spec(), &self.claimed.job.options, &self.claimed.cursors);
         let session = match self.open(code.as_ref()).await {
             Ok(session) => session,
             Err(error) => return Ended::With(failed(None, error)),
@@ -80,13 +79,14 @@ impl Attempt {
             guard: DeleteGuard {
                 rows_max: self.settings.delete_rows_max,
                 percent_max: self.settings.delete_percent_max,
-                approved: self.claimed.options.approved.clone(),
+                approved: self.claimed.job.options.approved.clone(),
             },
             stop: self.stop.clone(),
             renewed,
         };
         match pipeline.run(&mut tally, live).await {
             Ok(()) => self.completed(&tally).await,
+            Err(Stopped::Cancelled) => Ended::With(Outcome::Cancelled),
             Err(Stopped::Interrupted) => Ended::With(Outcome::Interrupted),
             Err(Stopped::Panicked(message)) => Ended::With(Outcome::Panicked(message)),
             Err(Stopped::Source(object, error)) => Ended::With(failed(Some(&object), error)),
@@ -96,11 +96,11 @@ impl Attempt {
 
     async fn completed(&self, tally: &Tally) -> Ended {
         if let Some(error) = tally.all_failed() {
-            return Ended::With(Outcome::Permanent(error.to_owned()));
+            return permanent(error);
         }
         if let Some(imbalance) = tally.imbalance() {
             tracing::error!(imbalance, "the counts do not balance");
-            return Ended::With(Outcome::Permanent(format!("The counts do not balance. {imbalance}")));
+            return permanent(format!("The counts do not balance. {imbalance}"));
         }
         match self.store.captured(&self.claimed.job, ERRORS_MAX).await {
             Ok(errors) => {
@@ -152,13 +152,13 @@ impl Attempt {
 }
 
 /// Renews the lease whenever nothing was committed for a heartbeat. Resolves when it is lost: taken, or not
-/// renewed for its whole duration.
+/// renewed for its whole duration; and when somebody asked to cancel the job.
 async fn keep_lease(
     store: Store,
     lease: Lease,
     heartbeat: Duration,
     mut renewed: watch::Receiver<Instant>,
-) -> StoreError {
+) -> Ended {
     let mut last = *renewed.borrow_and_update();
     loop {
         tokio::time::sleep_until(last + heartbeat).await;
@@ -170,12 +170,13 @@ async fn keep_lease(
         // A half-open connection must not outlast the lease: then this worker would not know that it lost it.
         let renewal = tokio::time::timeout(heartbeat, store.renew_lease(&lease)).await;
         match renewal.unwrap_or_else(|_| Err(StoreError::timed_out())) {
-            Ok(()) => last = at,
+            Ok(false) => last = at,
+            Ok(true) => return Ended::With(Outcome::Cancelled),
             Err(error) if error.is_transient() && last.elapsed() < lease.duration => {
                 tracing::warn!(job.id = %lease.job_id, error = %error, "the lease was not renewed; trying again");
                 tokio::time::sleep(heartbeat / 4).await;
             }
-            Err(error) => return error,
+            Err(error) => return Ended::Abandoned(error),
         }
     }
 }
@@ -186,20 +187,26 @@ fn refused(error: StoreError) -> Ended {
         StoreError::LeaseLost | StoreError::Unavailable(_) => Ended::Abandoned(error),
         other => {
             tracing::error!(error = %other, source = ?std::error::Error::source(&other), "Postgres refused a page");
-            Ended::With(Outcome::Transient("A page could not be written; the log says why".to_owned()))
+            let message = "A page could not be written; the log says why";
+            Ended::With(Outcome::Transient(Failure::new(AttemptErrorClass::Transient, message)))
         }
     }
 }
 
+fn permanent(message: impl Into<String>) -> Ended {
+    Ended::With(Outcome::Permanent(Failure::new(AttemptErrorClass::Permanent, message)))
+}
+
 fn failed(object: Option<&ObjectName>, error: SourceError) -> Outcome {
-    let what = object.map(|object| format!("{object}: ")).unwrap_or_default();
-    let id = error.request_id.as_deref().map(|id| format!(" (vendor request {id})")).unwrap_or_default();
-    let message = format!("{what}{}{id}", error.message);
-    match error.class {
-        ErrorClass::Transient => Outcome::Transient(message),
-        ErrorClass::Quota { retry_after } => Outcome::Quota { message, retry_after },
+    let SourceError { class, message, request_id, .. } = error;
+    let failure = |class| Failure { class, message, object: object.cloned(), vendor_request_id: request_id };
+    match class {
+        ErrorClass::Transient => Outcome::Transient(failure(AttemptErrorClass::Transient)),
+        ErrorClass::Quota { retry_after } => {
+            Outcome::Quota { failure: failure(AttemptErrorClass::SourceQuota), retry_after }
+        }
         ErrorClass::Unauthorized | ErrorClass::Forbidden | ErrorClass::Permanent => {
-            Outcome::Permanent(message)
+            Outcome::Permanent(failure(AttemptErrorClass::Permanent))
         }
     }
 }

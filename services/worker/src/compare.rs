@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use connectors::{Difference, ErrorClass, SourceError};
 use protocol::{ObjectName, Table};
-use store::{Compared, StoreError};
+use store::{Compared, Fenced, StoreError};
 use tokio::task::JoinSet;
 
 use crate::fetch::STOP_GRACE;
@@ -65,9 +65,10 @@ impl Pipeline<'_> {
             match difference {
                 Ok(difference) => {
                     let next = difference.next.clone();
-                    self.commit_difference(&planned, difference, tally, live)
-                        .await
-                        .map_err(Stopped::Store)?;
+                    let fenced = self.commit_difference(&planned, difference, tally, live).await;
+                    if fenced.map_err(Stopped::Store)?.cancel_requested {
+                        return Err(Stopped::Cancelled);
+                    }
                     if next.is_some() {
                         (planned.position, planned.done) = (next, true);
                         ask(&mut asking, planned);
@@ -89,7 +90,7 @@ impl Pipeline<'_> {
         difference: Difference,
         tally: &mut Tally,
         live: &mut Live,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Fenced, StoreError> {
         let Planned { object, table, .. } = planned;
         let Difference { records, rejected, gone, known, fewer, next } = difference;
         let so_far = tally.deleted(object) + tally.needs_review(object) + gone.len() as u64;
@@ -109,11 +110,11 @@ impl Pipeline<'_> {
         };
         let at = tokio::time::Instant::now();
         let progress = tally.progress(object);
-        let (revision, done) = self.store.commit_comparison(self.lease, &compared, &progress).await?;
+        let (fenced, done) = self.store.commit_comparison(self.lease, &compared, &progress).await?;
         self.renewed.send_replace(at);
         tally.add_compared(&compared, done);
-        live.progress(progress, revision);
-        Ok(())
+        live.progress(progress, fenced.revision);
+        Ok(fenced)
     }
 
     /// Resolves when the worker shuts down, after a moment in which a comparison may still end.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use bus::Settlement;
-use protocol::{JobStatus, SyncResult, WaitingReason};
-use store::{Ending, Resting};
+use protocol::{AttemptErrorClass, JobStatus, SyncResult, WaitingReason};
+use store::{Ending, Failure, Resting};
 
 /// What an attempt produced.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,18 +12,20 @@ pub enum Outcome {
     /// Everything is in Postgres.
     Completed(SyncResult),
     /// Something that may go away by itself.
-    Transient(String),
+    Transient(Failure),
     /// Something that will not: refused credentials, bad configuration.
-    Permanent(String),
+    Permanent(Failure),
     /// The vendor wants to be left alone for longer than a worker waits.
     Quota {
         /// What it said.
-        message: String,
+        failure: Failure,
         /// For how long.
         retry_after: Duration,
     },
     /// The worker shuts down.
     Interrupted,
+    /// Somebody asked to stop it.
+    Cancelled,
     /// The attempt took too long.
     TimedOut(Duration),
     /// The code panicked; the message.
@@ -67,11 +69,13 @@ const RETRY_MAX: Duration = Duration::from_secs(300);
 /// The shortest and the longest wait for a vendor's quota. Daily quotas are the longest that vendors have.
 const QUOTA_MIN: Duration = Duration::from_secs(1);
 const QUOTA_MAX: Duration = Duration::from_secs(24 * 3600);
-/// A job that waits longer than this waits in Postgres only: a ticket in a delayed nak counts as un-acked.
-const NAK_MAX: Duration = Duration::from_secs(60);
+/// A job that waits longer than this waits in Postgres only, and the relay makes a new ticket when it is due: a ticket
+/// in a delayed nak counts as un-acked, and keeps the scope's subject from whoever comes after a cancelled job.
+const NAK_MAX: Duration = Duration::from_secs(5);
 
 /// Turns what an attempt produced into what becomes of the job.
 pub fn decide(outcome: Outcome, counts: Counts, policy: Policy) -> Decision {
+    use AttemptErrorClass::{Panic, Poison, TimedOut};
     match outcome {
         Outcome::Completed(result) => Decision::End(
             Ending {
@@ -82,50 +86,63 @@ pub fn decide(outcome: Outcome, counts: Counts, policy: Policy) -> Decision {
             },
             Settlement::Ack,
         ),
-        Outcome::Transient(error) => retry_or_fail(error, counts, policy),
+        Outcome::Cancelled => Decision::End(
+            Ending {
+                status: JobStatus::Cancelled,
+                error: None,
+                message: "Cancelled".to_owned(),
+                result: None,
+            },
+            Settlement::Term,
+        ),
+        Outcome::Permanent(failure) => fail(failure),
+        Outcome::Transient(failure) => retry_or_fail(failure, counts, policy),
         Outcome::TimedOut(limit) => {
-            retry_or_fail(format!("The attempt took longer than {} s", limit.as_secs()), counts, policy)
+            let message = format!("The attempt took longer than {} s", limit.as_secs());
+            retry_or_fail(Failure::new(TimedOut, message), counts, policy)
         }
-        Outcome::Panicked(message) => retry_or_fail(format!("Internal error: {message}"), counts, policy),
-        Outcome::Permanent(error) => fail(error),
+        Outcome::Panicked(message) => {
+            retry_or_fail(Failure::new(Panic, format!("Internal error: {message}")), counts, policy)
+        }
         Outcome::Poisoned => {
-            fail(format!("Given up: {} workers died while they ran this job", counts.takeovers))
+            let message = format!("Given up: {} workers died while they ran this job", counts.takeovers);
+            fail(Failure::new(Poison, message))
         }
-        Outcome::Quota { message, retry_after } => {
+        Outcome::Quota { failure, retry_after } => {
             // Whatever the vendor says: neither a loop without a pause nor a job that is gone for years.
             let retry_after = retry_after.clamp(QUOTA_MIN, QUOTA_MAX);
-            let resting = rest(WaitingReason::SourceQuota, retry_after, Some(message), true);
-            if retry_after > NAK_MAX {
-                Decision::Rest(Resting { keeps_ticket: false, ..resting }, Settlement::Ack)
-            } else {
-                Decision::Rest(resting, Settlement::Nak(retry_after))
-            }
+            rest(WaitingReason::SourceQuota, retry_after, Some(failure))
         }
-        Outcome::Interrupted => Decision::Rest(
-            rest(WaitingReason::Interrupted, Duration::ZERO, None, true),
-            Settlement::Nak(Duration::ZERO),
-        ),
+        Outcome::Interrupted => rest(WaitingReason::Interrupted, Duration::ZERO, None),
     }
 }
 
-fn retry_or_fail(error: String, counts: Counts, policy: Policy) -> Decision {
+fn retry_or_fail(failure: Failure, counts: Counts, policy: Policy) -> Decision {
     if counts.attempts >= counts.max_attempts {
-        return fail(error);
+        return fail(failure);
     }
     let doublings = counts.attempts.saturating_sub(1).min(16);
     let wait = policy.retry_base.saturating_mul(1 << doublings).min(RETRY_MAX);
     let wait = wait.mul_f64(1.0 + policy.jitter.clamp(0.0, 1.0) / 10.0);
-    Decision::Rest(rest(WaitingReason::RetryBackoff, wait, Some(error), false), Settlement::Nak(wait))
+    rest(WaitingReason::RetryBackoff, wait, Some(failure))
 }
 
-fn fail(error: String) -> Decision {
-    let ending =
-        Ending { status: JobStatus::Failed, message: "Failed".to_owned(), error: Some(error), result: None };
+fn fail(failure: Failure) -> Decision {
+    let ending = Ending {
+        status: JobStatus::Failed,
+        message: "Failed".to_owned(),
+        error: Some(failure),
+        result: None,
+    };
     Decision::End(ending, Settlement::Term)
 }
 
-fn rest(reason: WaitingReason, delay: Duration, error: Option<String>, uncount: bool) -> Resting {
-    Resting { reason, delay, error, uncount, keeps_ticket: true }
+/// Only an attempt that failed is counted.
+fn rest(reason: WaitingReason, delay: Duration, error: Option<Failure>) -> Decision {
+    let (keeps_ticket, settlement) =
+        if delay > NAK_MAX { (false, Settlement::Ack) } else { (true, Settlement::Nak(delay)) };
+    let uncount = reason != WaitingReason::RetryBackoff;
+    Decision::Rest(Resting { reason, delay, error, uncount, keeps_ticket }, settlement)
 }
 
 #[cfg(test)]
@@ -135,6 +152,10 @@ mod tests {
     use super::*;
 
     const POLICY: Policy = Policy { retry_base: Duration::from_secs(2), jitter: 0.0 };
+
+    fn x() -> Failure {
+        Failure::new(AttemptErrorClass::Transient, "x")
+    }
 
     fn counts(attempts: u32) -> Counts {
         Counts { attempts, max_attempts: 3, takeovers: 0 }
@@ -154,18 +175,18 @@ mod tests {
     fn every_outcome_has_its_row_in_the_table() {
         use Settlement::{Ack, Nak, Term};
         let s = Duration::from_secs;
-        let quota = |secs| Outcome::Quota { message: "later".into(), retry_after: s(secs) };
+        let quota = |secs| Outcome::Quota { failure: x(), retry_after: s(secs) };
         let table = [
             (Outcome::Completed(SyncResult::default()), 1, ("completed", 0, true, false, Ack)),
-            (Outcome::Transient("x".into()), 1, ("retry_backoff", 2, true, true, Nak(s(2)))),
-            (Outcome::Transient("x".into()), 2, ("retry_backoff", 4, true, true, Nak(s(4)))),
-            (Outcome::Transient("x".into()), 3, ("failed", 0, true, false, Term)),
-            (Outcome::Permanent("x".into()), 1, ("failed", 0, true, false, Term)),
+            (Outcome::Transient(x()), 1, ("retry_backoff", 2, true, true, Nak(s(2)))),
+            (Outcome::Transient(x()), 2, ("retry_backoff", 4, true, true, Nak(s(4)))),
+            (Outcome::Transient(x()), 3, ("failed", 0, true, false, Term)),
+            (Outcome::Permanent(x()), 1, ("failed", 0, true, false, Term)),
             (quota(0), 1, ("source_quota", 1, false, true, Nak(s(1)))),
             (quota(1_000_000), 1, ("source_quota", 86_400, false, false, Ack)),
-            (quota(30), 1, ("source_quota", 30, false, true, Nak(s(30)))),
-            (quota(60), 3, ("source_quota", 60, false, true, Nak(s(60)))),
-            (quota(61), 3, ("source_quota", 61, false, false, Ack)),
+            (quota(5), 3, ("source_quota", 5, false, true, Nak(s(5)))),
+            (quota(6), 3, ("source_quota", 6, false, false, Ack)),
+            (Outcome::Cancelled, 2, ("cancelled", 0, true, false, Term)),
             (Outcome::Interrupted, 3, ("interrupted", 0, false, true, Nak(s(0)))),
             (Outcome::TimedOut(s(600)), 1, ("retry_backoff", 2, true, true, Nak(s(2)))),
             (Outcome::TimedOut(s(600)), 3, ("failed", 0, true, false, Term)),
@@ -186,7 +207,7 @@ mod tests {
     #[test]
     fn jitter_adds_a_tenth_at_most() {
         let policy = Policy { jitter: 1.0, ..POLICY };
-        match decide(Outcome::Transient("x".into()), counts(1), policy) {
+        match decide(Outcome::Transient(x()), counts(1), policy) {
             Decision::Rest(resting, _) => assert_eq!(resting.delay, Duration::from_millis(2200)),
             other @ Decision::End(..) => panic!("{other:?}"),
         }
@@ -195,11 +216,12 @@ mod tests {
     fn any_outcome() -> impl Strategy<Value = Outcome> {
         prop_oneof![
             Just(Outcome::Completed(SyncResult::default())),
-            Just(Outcome::Transient("x".into())),
-            Just(Outcome::Permanent("x".into())),
+            Just(Outcome::Transient(x())),
+            Just(Outcome::Permanent(x())),
             (0u64..100_000)
-                .prop_map(|s| Outcome::Quota { message: "x".into(), retry_after: Duration::from_secs(s) }),
+                .prop_map(|s| Outcome::Quota { failure: x(), retry_after: Duration::from_secs(s) }),
             Just(Outcome::Interrupted),
+            Just(Outcome::Cancelled),
             Just(Outcome::TimedOut(Duration::from_secs(1))),
             Just(Outcome::Panicked("x".into())),
         ]

@@ -139,6 +139,7 @@ fn severity(stopped: &Stopped) -> u8 {
         Stopped::Source(_, error) if matches!(error.class, ErrorClass::Transient) => 1,
         Stopped::Source(_, error) if matches!(error.class, ErrorClass::Quota { .. }) => 2,
         Stopped::Store(_) | Stopped::Source(..) => 3,
-        Stopped::Interrupted => 0,
+        // The commits find out, not the fetching.
+        Stopped::Interrupted | Stopped::Cancelled => 0,
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{Delivery, Settlement};
-use protocol::JobView;
+use protocol::{JobId, JobView};
 use store::{Claim, Claimed, NotClaimable, StoreError};
 use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
@@ -41,21 +41,22 @@ impl Worker {
         ack_wait: Duration,
         stop: CancellationToken,
     ) {
-        let job_id = delivery.ticket.job_id;
-        let claim = self.store.claim(job_id, &self.name, self.settings.lease);
-        let claim = tokio::time::timeout(ack_wait / 2, claim).await;
-        match claim.unwrap_or_else(|_| Err(StoreError::timed_out())) {
+        let mut job_id = delivery.ticket.job_id;
+        let mut claim = self.claim(job_id, ack_wait).await;
+        if matches!(claim, Ok(Claim::Refused(NotClaimable::Over))) {
+            self.show_the_end(&delivery).await;
+            if let Some(successor) = self.successor(&delivery).await {
+                job_id = successor;
+                claim = self.claim(job_id, ack_wait).await;
+            }
+        }
+        match claim {
             Ok(Claim::Claimed(claimed)) => {
                 let span = tracing::info_span!("job", job.id = %job_id, workspace.id = %claimed.lease.workspace_id,
                     connector = %claimed.lease.connector, attempt = claimed.job.attempts);
                 self.run(*claimed, delivery, ack_wait, stop).instrument(span).await;
             }
-            Ok(Claim::Refused(why)) => {
-                if why == NotClaimable::Over {
-                    self.show_the_end(&delivery).await;
-                }
-                self.settle(&delivery, not_ours(why)).await;
-            }
+            Ok(Claim::Refused(why)) => self.settle(&delivery, not_ours(why)).await,
             Err(error) => {
                 tracing::warn!(job.id = %job_id, error = %error, "the job could not be claimed");
                 self.settle(&delivery, Settlement::Nak(STORE_AWAY_WAIT)).await;
@@ -63,12 +64,30 @@ impl Worker {
         }
     }
 
+    async fn claim(&self, job_id: JobId, ack_wait: Duration) -> Result<Claim, StoreError> {
+        let claim = self.store.claim(job_id, &self.name, self.settings.lease);
+        tokio::time::timeout(ack_wait / 2, claim).await.unwrap_or_else(|_| Err(StoreError::timed_out()))
+    }
+
+    /// The job of a ticket is over, and another one of its scope may wait: its own ticket was refused while this one
+    /// was in the queue. Whose ticket it is makes no difference.
+    async fn successor(&self, delivery: &Delivery) -> Option<JobId> {
+        let found = self.store.waiting_in(&delivery.ticket).await;
+        found.unwrap_or_else(|error| {
+            tracing::debug!(error = %error, "the relay finds whoever waits");
+            None
+        })
+    }
+
     async fn run(&self, claimed: Claimed, delivery: Delivery, ack_wait: Duration, stop: CancellationToken) {
         let alive = self.bus.in_progress(&delivery, ack_wait / 3);
         let live = Live::start(&self.bus, claimed.job.clone(), self.settings.progress_interval);
         let claimed = Arc::new(claimed);
         tracing::info!(takeovers = claimed.job.takeovers, "running");
-        let (ended, live) = if claimed.job.takeovers > self.settings.takeovers_max {
+        let (ended, live) = if claimed.job.cancel_requested {
+            // Its worker died before it could end it.
+            (Ended::With(Outcome::Cancelled), Some(live))
+        } else if claimed.job.takeovers > self.settings.takeovers_max {
             (Ended::With(Outcome::Poisoned), Some(live))
         } else {
             self.attempt(Arc::clone(&claimed), live, stop).await
@@ -126,8 +145,16 @@ impl Worker {
             None => self.post(&view).await,
         };
         // A last view that is not on the board would leave subscribers waiting: the ticket comes again for it.
-        let again = !shown && view.status.is_over();
-        self.settle(delivery, if again { Settlement::Nak(SHOW_AGAIN_WAIT) } else { settlement }).await;
+        self.settle(
+            delivery,
+            match settlement {
+                _ if !shown && view.status.is_over() => Settlement::Nak(SHOW_AGAIN_WAIT),
+                // It was to rest, and was cancelled.
+                Settlement::Nak(_) if view.status.is_over() => Settlement::Term,
+                settlement => settlement,
+            },
+        )
+        .await;
     }
 
     /// The job of a ticket is over. Whoever ended it may have died before it showed that.

@@ -23,6 +23,8 @@ pub(crate) enum Stopped {
     Source(ObjectName, SourceError),
     /// Postgres, or the lease.
     Store(StoreError),
+    /// Somebody asked to cancel the job; what was committed stays.
+    Cancelled,
     /// The worker shuts down; everything fetched is committed.
     Interrupted,
     /// A fetching task panicked.

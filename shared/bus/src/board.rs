@@ -112,6 +112,19 @@ impl Bus {
         }
     }
 
+    /// Puts the last view of a job on the board, whatever is there: no view of it is newer. For whoever may write to
+    /// the board and not read it.
+    ///
+    /// # Errors
+    /// If NATS is away; then a poll finds the end in Postgres.
+    pub async fn post_over(&self, view: &JobView) -> Result<(), BusError> {
+        self.require_connection()?;
+        debug_assert!(view.status.is_over(), "a later view would be overwritten");
+        let acked = async { self.send(view, None).await?.await };
+        let acked = tokio::time::timeout(self.request_timeout, acked).await.map_err(BusError::unavailable)?;
+        acked.map(drop).map_err(BusError::unavailable)
+    }
+
     /// Puts a view on the board, unless a newer one is there.
     ///
     /// # Errors
@@ -134,7 +147,7 @@ impl Bus {
                     },
                 },
             };
-            let acked = async { self.send(view, sequence).await?.await };
+            let acked = async { self.send(view, Some(sequence)).await?.await };
             match tokio::time::timeout(self.request_timeout, acked).await {
                 Ok(Ok(ack)) => {
                     *cell = BoardCell { sequence: Some(ack.sequence), revision: view.revision };
@@ -216,13 +229,15 @@ impl Bus {
     async fn send(
         &self,
         view: &JobView,
-        sequence: u64,
+        expected: Option<u64>,
     ) -> Result<async_nats::jetstream::context::PublishAckFuture, async_nats::jetstream::context::PublishError>
     {
         let subject = board_subject(view);
         let value = serde_json::to_vec(view).unwrap_or_default();
-        let mut message =
-            PublishMessage::build().payload(value.into()).expected_last_subject_sequence(sequence);
+        let mut message = PublishMessage::build().payload(value.into());
+        if let Some(sequence) = expected {
+            message = message.expected_last_subject_sequence(sequence);
+        }
         if view.status.is_over() {
             message = message.ttl(FINISHED_TTL);
         }

@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use crate::{ConnectorName, JobId, JobStatus, Priority, SyncResult, WaitingReason, WorkspaceId};
+use crate::{
+    AttemptError, ConnectorName, JobId, JobStatus, Priority, SyncOptions, SyncResult, WaitingReason,
+    WorkspaceId,
+};
 
 /// How far a job is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -36,6 +39,9 @@ pub struct JobView {
     pub status: JobStatus,
     /// Its lane.
     pub priority: Priority,
+    /// What was asked for besides the connector; absent if nothing was.
+    #[serde(default, skip_serializing_if = "SyncOptions::is_default")]
+    pub options: SyncOptions,
     /// How far it is.
     pub progress: Progress,
     /// Counted runs so far, the present one included.
@@ -50,6 +56,12 @@ pub struct JobView {
     /// When a waiting job goes on.
     #[serde(default, with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<OffsetDateTime>,
+    /// Present and true if somebody asked to stop it while it ran: it ends as `cancelled`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancel_requested: bool,
+    /// The job that this one tries again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<JobId>,
     /// When it was accepted.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,
@@ -61,6 +73,9 @@ pub struct JobView {
     pub completed_at: Option<OffsetDateTime>,
     /// The last attempt's error, for people.
     pub error: Option<String>,
+    /// What went wrong in each attempt that ended with an error, oldest first; the last 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempt_errors: Vec<AttemptError>,
     /// What it did, once completed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<SyncResult>,
@@ -95,16 +110,20 @@ impl JobView {
             connector_type: None,
             status,
             priority: first.priority,
+            options: first.options.clone(),
             progress,
             attempts: jobs.iter().map(|job| job.attempts).max().unwrap_or(0),
             max_attempts: jobs.iter().map(|job| job.max_attempts).max().unwrap_or(0),
             takeovers: jobs.iter().map(|job| job.takeovers).sum(),
             waiting_reason: None,
             next_attempt_at: jobs.iter().filter_map(|job| job.next_attempt_at).min(),
+            cancel_requested: !over && jobs.iter().any(|job| job.cancel_requested),
+            retry_of: None,
             created_at: jobs.iter().map(|job| job.created_at).min().unwrap_or(first.created_at),
             started_at: jobs.iter().filter_map(|job| job.started_at).min(),
             completed_at: jobs.iter().filter_map(|job| job.completed_at).max().filter(|_| over),
             error: jobs.iter().find_map(|job| job.error.clone()),
+            attempt_errors: Vec::new(),
             result: over.then(|| SyncResult::merged(&jobs)),
             revision: jobs.iter().map(|job| job.revision).sum(),
             jobs,
@@ -141,16 +160,20 @@ mod tests {
             connector_type: Some("hubspot".parse().unwrap()),
             status,
             priority: Priority::Normal,
+            options: SyncOptions::default(),
             progress: Progress { current: 1, total: 2, message: String::new() },
             attempts: 1,
             max_attempts: 3,
             takeovers: 0,
             waiting_reason: None,
             next_attempt_at: None,
+            cancel_requested: false,
+            retry_of: None,
             created_at: OffsetDateTime::UNIX_EPOCH,
             started_at: None,
             completed_at: Some(OffsetDateTime::UNIX_EPOCH),
             error: None,
+            attempt_errors: Vec::new(),
             result: Some(SyncResult { total_records: 3, ..SyncResult::default() }),
             jobs: Vec::new(),
             revision: 4,

@@ -1,6 +1,7 @@
 //! What crosses a process boundary: ids, subjects, the ticket, job and progress JSON, problem kinds,
 //! and the records that flow from a connector to the store. Pure: no I/O, no clock, no environment.
 
+mod attempt;
 mod ids;
 mod job;
 mod problem;
@@ -10,6 +11,7 @@ mod sync;
 mod ticket;
 mod words;
 
+pub use attempt::{ATTEMPT_ERRORS_MAX, ATTEMPT_MESSAGE_MAX, AttemptError};
 pub use ids::{ConnectorName, InvalidName, JobId, NAME_LEN_MAX, ObjectName, WorkspaceId};
 pub use job::{JobView, Progress};
 pub use problem::{Problem, ProblemKind};
@@ -21,6 +23,9 @@ pub use subject::{
     InvalidSubject, JOB_SUBJECTS, JOB_TYPE_SYNC, PROGRESS_BUCKET, PROGRESS_SUBJECT_PREFIX, TicketSubject,
     progress_key, progress_subject,
 };
-pub use sync::{ObjectResult, SyncError, SyncOptions, SyncResult};
+pub use sync::{ObjectResult, SyncError, SyncOptions, SyncResult, TIMEOUT_SECONDS_MAX};
 pub use ticket::{TICKET_VERSION, Ticket};
-pub use words::{JobStatus, ObjectStatus, Priority, SyncMode, SyncOutcome, UnknownVariant, WaitingReason};
+pub use words::{
+    AttemptErrorClass, JobStatus, ObjectStatus, Priority, SyncMode, SyncOutcome, UnknownVariant,
+    WaitingReason,
+};

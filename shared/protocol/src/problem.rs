@@ -33,6 +33,12 @@ pub enum ProblemKind {
     NothingToApprove,
     /// A sync of the same scope is active.
     SyncActive,
+    /// The job is over: there is nothing to cancel.
+    JobOver,
+    /// The job neither failed nor was cancelled: there is nothing to try again.
+    NotRetryable,
+    /// The `Idempotency-Key` was used for another request.
+    KeyReused,
     /// Syncline is busy or one of its stores is away.
     Unavailable,
     /// A bug.
@@ -55,6 +61,9 @@ impl ProblemKind {
         Self::NotConnected,
         Self::NothingToApprove,
         Self::SyncActive,
+        Self::JobOver,
+        Self::NotRetryable,
+        Self::KeyReused,
         Self::Unavailable,
         Self::Internal,
     ];
@@ -65,10 +74,10 @@ impl ProblemKind {
             Self::InvalidBody | Self::InvalidParameter => 400,
             Self::UnknownPath | Self::UnknownWorkspace | Self::UnknownJob => 404,
             Self::MethodNotAllowed => 405,
-            Self::NothingToApprove | Self::SyncActive => 409,
+            Self::NothingToApprove | Self::SyncActive | Self::JobOver | Self::NotRetryable => 409,
             Self::BodyTooLarge => 413,
             Self::UnsupportedMediaType => 415,
-            Self::InvalidField | Self::UnknownConnector | Self::NotConnected => 422,
+            Self::InvalidField | Self::UnknownConnector | Self::NotConnected | Self::KeyReused => 422,
             Self::Internal => 500,
             Self::Unavailable => 503,
         }
@@ -90,6 +99,9 @@ impl ProblemKind {
             Self::NotConnected => "not-connected",
             Self::NothingToApprove => "nothing-to-approve",
             Self::SyncActive => "sync-active",
+            Self::JobOver => "job-over",
+            Self::NotRetryable => "not-retryable",
+            Self::KeyReused => "idempotency-key-reused",
             Self::Unavailable => "unavailable",
             Self::Internal => "internal",
         }
@@ -111,6 +123,9 @@ impl ProblemKind {
             Self::NotConnected => "The workspace has no connection for this connector",
             Self::NothingToApprove => "There is nothing to approve",
             Self::SyncActive => "A sync is active",
+            Self::JobOver => "The job is over already",
+            Self::NotRetryable => "The job neither failed nor was cancelled",
+            Self::KeyReused => "The Idempotency-Key was used for another request",
             Self::Unavailable => "Temporarily unavailable",
             Self::Internal => "Internal error",
         }

@@ -21,7 +21,20 @@ pub struct SyncOptions {
     /// a job that said `needsReview`, and approved.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub approved: BTreeMap<ObjectName, u64>,
+    /// How long an attempt may take, in seconds; what the worker is configured with if `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<u32>,
 }
+
+impl SyncOptions {
+    /// Whether nothing was asked for.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The longest time an attempt may be given, in seconds: a day.
+pub const TIMEOUT_SECONDS_MAX: u32 = 86_400;
 
 /// What became of one object of a sync.
 ///

@@ -98,6 +98,24 @@ words! {
 }
 
 words! {
+    /// What kind of error ended an attempt.
+    AttemptErrorClass {
+        /// It may go away by itself.
+        Transient = "transient",
+        /// It will not: refused credentials, bad configuration.
+        Permanent = "permanent",
+        /// The vendor said: come back later.
+        SourceQuota = "source_quota",
+        /// The attempt took too long.
+        TimedOut = "timed_out",
+        /// A bug in Syncline.
+        Panic = "panic",
+        /// The job was taken over from dead workers too often.
+        Poison = "poison",
+    }
+}
+
+words! {
     /// The lane a job's ticket waits in. Each lane has its own slots in every worker.
     Priority {
         /// Somebody waits for it.

@@ -23,8 +23,8 @@ pub use connections::StoredConnection;
 pub use error::StoreError;
 pub use inspect::RecordCounts;
 pub use jobs::{
-    Accepted, BatchCommitted, Claim, Claimed, Compared, CursorState, Ending, JobPage, Lease, NewJob,
-    NotClaimable, PageBatch, PagesCommitted, Resting,
+    Accepted, BatchCommitted, Claim, Claimed, Compared, CursorState, Ending, Failure, Fenced, JobPage, Lease,
+    NewJob, NotClaimable, ONCE_KEPT, Once, PageBatch, PagesCommitted, RequestAccepted, Resting, StoredAnswer,
 };
 pub use known::Known;
 pub use pool::{PoolOptions, Store};

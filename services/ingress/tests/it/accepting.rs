@@ -128,3 +128,40 @@ async fn a_body_may_be_absent_or_declared_with_a_charset() {
     let declared = crate::answer::Answer::to(request.body("{}")).await.ok(202);
     assert_eq!(bare["jobId"], declared["jobId"]);
 }
+
+#[tokio::test]
+async fn a_post_that_asks_for_other_options_than_the_active_job_has_is_told_so() {
+    let world = World::new().await;
+    let job = world.post_sync(json!({"connectorType": "hubspot", "objects": ["deals"]})).await.ok(202);
+    for other in [
+        json!({}),
+        json!({"objects": ["deals"], "mode": "full"}),
+        json!({"objects": ["deals"], "priority": "high"}),
+    ] {
+        let mut body = other;
+        body["connectorType"] = json!("hubspot");
+        let answer = world.post_sync(body).await.ok(202);
+        assert_eq!(answer["jobId"], job["jobId"]);
+        assert_eq!(
+            (&answer["deduplicated"], &answer["optionsDiffer"]),
+            (&json!(true), &json!(true)),
+            "{answer}"
+        );
+        assert!(answer["message"].as_str().unwrap().contains("other options"), "{answer}");
+    }
+    let same = world.post_sync(json!({"connectorType": "hubspot", "objects": ["deals"]})).await.ok(202);
+    assert_eq!((&same["deduplicated"], same.get("optionsDiffer")), (&json!(true), None));
+    assert_eq!(world.rows().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_attempt_may_be_given_1_to_86400_seconds() {
+    let mut world = World::new().await;
+    for bad in [json!(0), json!(86_401), json!(-1), json!("60")] {
+        let body = json!({"connectorType": "hubspot", "timeoutSeconds": bad});
+        world.post_sync(body).await.problem(422, "invalid-field");
+    }
+    world.assert_nothing_written().await;
+    world.post_sync(json!({"connectorType": "hubspot", "timeoutSeconds": 86_400})).await.ok(202);
+    assert_eq!(world.rows().await[0].options.timeout_seconds, Some(86_400));
+}

@@ -56,7 +56,7 @@ fn id(body: &Value) -> String {
 
 /// What a job that was accepted was told to do.
 async fn options(world: &World, job: &str) -> SyncOptions {
-    claim(world, job).await.options
+    claim(world, job).await.job.options
 }
 
 fn approved(objects: &[(&str, u64)]) -> SyncOptions {

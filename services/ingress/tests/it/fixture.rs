@@ -169,6 +169,11 @@ impl Queue {
         Self { admin, lane: bus.lane(Priority::Normal), bus, drained: 0 }
     }
 
+    /// What the board shows of a job.
+    pub async fn shown(&self, job: protocol::JobId) -> JobView {
+        self.admin.board_entry(&workspace(), job).await.unwrap().expect("the board does not show it")
+    }
+
     /// Takes every ticket out of the queue: those in front of one that is published now.
     pub async fn drain(&mut self) -> Vec<Ticket> {
         self.drained += 1;

@@ -142,6 +142,7 @@ fn new_job(n: usize) -> NewJob {
         priority: Priority::Normal,
         max_attempts: 3,
         options: protocol::SyncOptions::default(),
+        retry_of: None,
     }
 }
 

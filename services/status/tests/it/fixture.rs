@@ -111,7 +111,8 @@ impl Stores {
     }
 
     pub async fn end(&self, lease: &Lease, status: JobStatus) -> JobView {
-        let error = (status == JobStatus::Failed).then(|| "it broke".to_owned());
+        let error = (status == JobStatus::Failed)
+            .then(|| store::Failure::new(protocol::AttemptErrorClass::Permanent, "it broke"));
         let result = (status == JobStatus::Completed)
             .then(|| SyncResult { total_records: 47_691, ..SyncResult::default() });
         let ending = Ending { status, error, result, message: "Over".to_owned() };
@@ -223,6 +224,7 @@ pub fn new_job(id: JobId, sync_id: JobId, connector: &str) -> NewJob {
         priority: Priority::Normal,
         max_attempts: 3,
         options: protocol::SyncOptions::default(),
+        retry_of: None,
     }
 }
 

@@ -80,7 +80,7 @@ async fn a_failed_job_says_why_and_a_waiting_one_until_when() {
     let resting = store::Resting {
         reason: protocol::WaitingReason::RetryBackoff,
         delay: crate::fixture::PATIENCE,
-        error: Some("it broke".into()),
+        error: Some(store::Failure::new(protocol::AttemptErrorClass::Transient, "it broke")),
         uncount: false,
         keeps_ticket: true,
     };

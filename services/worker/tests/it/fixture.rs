@@ -164,19 +164,24 @@ impl World {
     }
 
     async fn accept_job(&self, max_attempts: u32, options: SyncOptions) -> JobId {
+        let job = NewJob { max_attempts, ..self.new_job(options) };
+        self.store.accept(std::slice::from_ref(&job)).await.unwrap();
+        job.id
+    }
+
+    pub fn new_job(&self, options: SyncOptions) -> NewJob {
         let id = JobId::new();
-        let job = NewJob {
+        NewJob {
             id,
             sync_id: id,
             workspace_id: self.workspace.clone(),
             job_type: "sync".parse().unwrap(),
             scope: "hubspot".parse().unwrap(),
             priority: Priority::Normal,
-            max_attempts,
+            max_attempts: 3,
             options,
-        };
-        self.store.accept(&[job]).await.unwrap();
-        id
+            retry_of: None,
+        }
     }
 
     pub async fn publish(&self, job_id: JobId, ticket_no: i32) -> Published {

@@ -10,6 +10,7 @@
 )]
 
 mod bulk;
+mod cancelling;
 mod deaths;
 mod during;
 mod fixture;

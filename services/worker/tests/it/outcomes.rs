@@ -8,7 +8,7 @@ use connectors::{
     Connection, Connector, ConnectorSpec, Host, ObjectSpec, Page, Position, Registry, Session, SourceError,
 };
 use lab::{FaultKind, FaultRule, LabConfig};
-use protocol::{JobStatus, ObjectName, Table, WaitingReason};
+use protocol::{AttemptErrorClass, JobStatus, ObjectName, Table, WaitingReason};
 use worker::Settings;
 
 use crate::fixture::{World, settings, small_lab};
@@ -32,6 +32,10 @@ async fn an_attempt_that_fails_on_a_broken_vendor_is_tried_again_and_resumes() {
     assert!(waiting.next_attempt_at.is_some() && waiting.error.is_some(), "{waiting:?}");
     let view = world.completed(job).await;
     assert_eq!(view.attempts, 2);
+    let [error] = view.attempt_errors.as_slice() else { panic!("{view:?}") };
+    assert_eq!((error.attempt, error.class), (1, AttemptErrorClass::Transient));
+    assert_eq!(error.object.as_ref().map(ObjectName::as_str), Some("contacts"));
+    assert!(error.vendor_request_id.is_some() && error.message.contains("503"), "{error:?}");
     world.assert_complete().await;
     worker.stop().await;
 }

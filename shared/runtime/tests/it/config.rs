@@ -171,7 +171,7 @@ fn jobs_may_be_kept_for_ever_and_for_a_hundred_years() {
 fn relations_between_values_are_checked() {
     for (name, value, key, text) in [
         ("WORKER_HEARTBEAT_MS", "4000", "worker.heartbeat_ms", "less than half of worker.lease_ms (8000"),
-        ("WORKER_LEASE_MS", "4000", "worker.heartbeat_ms", "worker.lease_ms (4000, from environment"),
+        ("WORKER_LEASE_MS", "2000", "worker.heartbeat_ms", "worker.lease_ms (2000, from environment"),
         ("SHUTDOWN_DEADLINE_MS", "10000", "http.request_timeout_ms", "less than shutdown.deadline_ms (10000"),
         ("INGRESS_QUEUE_MAX", "255", "ingress.batch_max", "at most ingress.queue_max (255"),
         ("HTTP_BODY_MAX_BYTES", "0", "http.body_max_bytes", "from 1 to"),

@@ -30,6 +30,9 @@ pub struct NewJob {
     pub max_attempts: u32,
     /// What was asked for besides.
     pub options: SyncOptions,
+    /// The job that this one tries again: it goes on from where that one was, unless another job of the scope has run
+    /// since.
+    pub retry_of: Option<JobId>,
 }
 
 impl NewJob {
@@ -43,6 +46,7 @@ impl NewJob {
             connector_type: Some(self.scope.clone()),
             status: JobStatus::Queued,
             priority: self.priority,
+            options: self.options.clone(),
             // The default of the column jobs.progress.
             progress: Progress { current: 0, total: 0, message: "Waiting for a worker".to_owned() },
             attempts: 0,
@@ -50,10 +54,13 @@ impl NewJob {
             takeovers: 0,
             waiting_reason: None,
             next_attempt_at: None,
+            cancel_requested: false,
+            retry_of: self.retry_of,
             created_at,
             started_at: None,
             completed_at: None,
             error: None,
+            attempt_errors: Vec::new(),
             result: None,
             jobs: Vec::new(),
             revision: 1,
@@ -96,29 +103,10 @@ impl Store {
         let mut conn = self.pool.acquire().await?;
         accept_on(&mut conn, jobs).await
     }
-
-    /// Accepts the jobs of one request for several connectors, and remembers that they belong together:
-    /// also those that were active before.
-    ///
-    /// # Errors
-    /// If Postgres is not available: nothing was accepted, or the commit's answer was lost.
-    pub async fn accept_sync(&self, sync_id: JobId, jobs: &[NewJob]) -> Result<Vec<Accepted>, StoreError> {
-        let mut tx = self.pool.begin().await?;
-        let accepted = accept_on(&mut tx, jobs).await?;
-        let members: Vec<Uuid> = accepted.iter().filter_map(Accepted::job).map(|job| job.id.0).collect();
-        sqlx::query!(
-            "INSERT INTO syncs (sync_id, job_id) SELECT $1, unnest($2::uuid[]) ON CONFLICT DO NOTHING",
-            sync_id.0,
-            &members
-        )
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(accepted)
-    }
 }
 
-async fn accept_on(conn: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<Accepted>, StoreError> {
+/// Accepts jobs on a connection, which may be in a transaction. See [`Store::accept`].
+pub(super) async fn accept_on(conn: &mut PgConnection, jobs: &[NewJob]) -> Result<Vec<Accepted>, StoreError> {
     let mut answers: Vec<Option<Accepted>> = vec![None; jobs.len()];
     let mut open: Vec<usize> = (0..jobs.len()).collect();
     for _ in 0..COLLISIONS_MAX {
@@ -146,14 +134,15 @@ async fn insert(
     answers: &mut [Option<Accepted>],
     open: &[usize],
 ) -> Result<(), StoreError> {
-    let (mut numbers, mut ids, mut sync_ids, mut max_attempts) = (vec![], vec![], vec![], vec![]);
-    let mut payloads = Vec::with_capacity(open.len());
+    let (mut numbers, mut ids, mut sync_ids, mut retries_of) = (vec![], vec![], vec![], vec![]);
+    let (mut payloads, mut max_attempts) = (Vec::with_capacity(open.len()), Vec::with_capacity(open.len()));
     let (mut workspaces, mut job_types, mut scopes, mut priorities) = (vec![], vec![], vec![], vec![]);
     for &i in open {
         let job = &jobs[i];
         numbers.push(i32::try_from(i).map_err(super::row::corrupt)?);
         ids.push(job.id.0);
         sync_ids.push(job.sync_id.0);
+        retries_of.push(job.retry_of.map(|id| id.0));
         workspaces.push(job.workspace_id.as_str());
         job_types.push(job.job_type.as_str());
         scopes.push(job.scope.as_str());
@@ -163,8 +152,8 @@ async fn insert(
     }
     let rows = sqlx::query!(
         r#"WITH input AS (
-               SELECT * FROM unnest($1::int[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[], $9::jsonb[])
-                   AS t (n, id, sync_id, workspace_id, job_type, scope, priority, max_attempts, payload)
+               SELECT * FROM unnest($1::int[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[], $9::jsonb[], $10::uuid[])
+                   AS t (n, id, sync_id, workspace_id, job_type, scope, priority, max_attempts, payload, retry_of)
            ), known AS (
                -- Look-ups are subqueries and no joins: a join may have been planned while the table was small.
                -- A connection has a workspace, so the second one is for refusals only.
@@ -176,8 +165,8 @@ async fn insert(
                    OFFSET 0
                ) AS input
            ), created AS (
-               INSERT INTO jobs (id, sync_id, workspace_id, job_type, scope, priority, max_attempts, payload, ticketed_at)
-               SELECT id, sync_id, workspace_id, job_type, scope, priority, max_attempts, payload, now()
+               INSERT INTO jobs (id, sync_id, workspace_id, job_type, scope, priority, max_attempts, payload, retry_of, ticketed_at)
+               SELECT id, sync_id, workspace_id, job_type, scope, priority, max_attempts, payload, retry_of, now()
                FROM known WHERE connected
                ORDER BY workspace_id, job_type, scope, n
                ON CONFLICT (workspace_id, job_type, scope) WHERE status IN ('pending', 'running') DO NOTHING
@@ -194,6 +183,7 @@ async fn insert(
         &priorities as &[&str],
         &max_attempts,
         &payloads,
+        &retries_of as &[Option<Uuid>],
     )
     .fetch_all(conn)
     .await?;
@@ -223,8 +213,8 @@ async fn find_active(
     scopes.dedup();
     let rows = sqlx::query_as!(
         JobRow,
-        r#"SELECT j.id, sync_id, j.job_type, j.workspace_id, j.scope, status, priority, progress, attempts, max_attempts, takeovers,
-                  last_error, created_at, started_at, completed_at, result, waiting_reason, run_at, revision
+        r#"SELECT j.id, sync_id, j.job_type, j.workspace_id, j.scope, status, priority, payload, progress, attempts, max_attempts, takeovers,
+                  last_error, attempt_errors, cancel_requested_at, retry_of, created_at, started_at, completed_at, result, waiting_reason, run_at, revision
            FROM unnest($1::text[], $2::text[], $3::text[]) AS t (workspace_id, job_type, scope)
            CROSS JOIN LATERAL (
                SELECT * FROM jobs

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::{ConnectorName, JobId, JobView, ObjectName, SyncMode, SyncOptions, WorkspaceId};
+use protocol::{ConnectorName, JobId, JobView, ObjectName, SyncMode, WorkspaceId};
 use serde::Deserialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -84,8 +84,6 @@ pub struct Claimed {
     pub utc_offset_ms: Option<i64>,
     /// The credentials, opened; `None` if the connection is gone, an error if they were sealed with another key.
     pub credentials: Result<Option<Value>, StoreError>,
-    /// What was asked for besides the connector.
-    pub options: SyncOptions,
     /// Where each object is: what this job committed before, if it ran before, and the checkpoint of earlier jobs.
     pub cursors: Vec<CursorState>,
 }
@@ -116,7 +114,6 @@ struct Extras {
     utc_offset_ms: Option<i64>,
     credentials: Option<Vec<u8>>,
     generation: Option<i32>,
-    payload: Value,
     cursors: Value,
 }
 
@@ -146,10 +143,9 @@ impl Store {
                      AND ((status = 'pending' AND run_at <= now()) OR (status = 'running' AND lease_expires_at <= now()))
                    RETURNING jobs.*
                )
-               SELECT j.id, sync_id, job_type, j.workspace_id, scope, status, priority, progress, attempts, max_attempts, takeovers,
-                      last_error, j.created_at, started_at, completed_at, result, waiting_reason, run_at, revision,
+               SELECT j.id, sync_id, job_type, j.workspace_id, scope, status, priority, payload, progress, attempts, max_attempts, takeovers,
+                      last_error, attempt_errors, cancel_requested_at, retry_of, j.created_at, started_at, completed_at, result, waiting_reason, run_at, revision,
                       c.account_id AS "account_id?", c.utc_offset_ms AS "utc_offset_ms?", c.credentials AS "credentials?", c.generation AS "generation?",
-                      payload,
                       (SELECT coalesce(jsonb_agg(CASE WHEN k.job_id = j.id THEN to_jsonb(k)
                            ELSE jsonb_build_object('object', object, 'checkpoint', checkpoint) END), '[]')
                        FROM cursors k
@@ -169,7 +165,6 @@ impl Store {
             utc_offset_ms: r.utc_offset_ms,
             credentials: r.credentials,
             generation: r.generation,
-            payload: r.payload,
             cursors: r.cursors,
         };
         let job = JobRow {
@@ -180,11 +175,15 @@ impl Store {
             scope: r.scope,
             status: r.status,
             priority: r.priority,
+            payload: r.payload,
             progress: r.progress,
             attempts: r.attempts,
             max_attempts: r.max_attempts,
             takeovers: r.takeovers,
             last_error: r.last_error,
+            attempt_errors: r.attempt_errors,
+            cancel_requested_at: r.cancel_requested_at,
+            retry_of: r.retry_of,
             created_at: r.created_at,
             started_at: r.started_at,
             completed_at: r.completed_at,
@@ -219,9 +218,8 @@ impl Store {
             generation: extras.generation.unwrap_or(0),
         };
         let cursors = serde_json::from_value(extras.cursors).map_err(corrupt)?;
-        let options = serde_json::from_value(extras.payload).map_err(corrupt)?;
         let Extras { account_id, utc_offset_ms, .. } = extras;
-        Ok(Claimed { lease, job, account_id, utc_offset_ms, credentials, options, cursors })
+        Ok(Claimed { lease, job, account_id, utc_offset_ms, credentials, cursors })
     }
 
     async fn why_not_claimable(&self, job_id: JobId) -> Result<NotClaimable, StoreError> {
@@ -237,21 +235,24 @@ impl Store {
         })
     }
 
-    /// Renews the lease while nothing is committed: during a long wait for the vendor.
+    /// Renews the lease while nothing is committed: during a long wait for the vendor. Answers whether somebody asked
+    /// to cancel the job.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`], or if Postgres is not available.
-    pub async fn renew_lease(&self, lease: &Lease) -> Result<(), StoreError> {
-        let done = sqlx::query!(
+    pub async fn renew_lease(&self, lease: &Lease) -> Result<bool, StoreError> {
+        let row = sqlx::query!(
             r#"WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
                UPDATE jobs SET lease_expires_at = now() + make_interval(secs => $3)
-               FROM relaxed WHERE id = $1 AND lease_token = $2"#,
+               FROM relaxed WHERE id = $1 AND lease_token = $2
+               RETURNING cancel_requested_at IS NOT NULL AS "cancel_requested!""#,
             lease.job_id.0,
             lease.token,
             lease.duration.as_secs_f64()
         )
-        .execute(&self.pool)
-        .await?;
-        if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost) }
+        .fetch_optional(&self.pool)
+        .await?
+        .ok_or(StoreError::LeaseLost)?;
+        Ok(row.cancel_requested)
     }
 }

@@ -4,7 +4,7 @@ use protocol::{ObjectName, Progress, Record, Rejected, Table};
 
 use super::captured::{capture, forget};
 use super::claim::Lease;
-use super::page::{BatchCommitted, fence};
+use super::page::{BatchCommitted, Fenced, fence};
 use super::row::corrupt;
 use crate::records::gone;
 use crate::{Store, StoreError, records};
@@ -38,7 +38,7 @@ impl Store {
         lease: &Lease,
         compared: &Compared,
         progress: &Progress,
-    ) -> Result<(u64, BatchCommitted), StoreError> {
+    ) -> Result<(Fenced, BatchCommitted), StoreError> {
         let Compared { object, table, records, rejected, .. } = compared;
         let mut tx = self.pool.begin().await?;
         let written = records::upsert(&mut tx, lease, *table, records).await?;
@@ -73,8 +73,8 @@ impl Store {
         )
         .execute(&mut *tx)
         .await?;
-        let revision = fence(&mut tx, lease, progress).await?;
+        let fenced = fence(&mut tx, lease, progress).await?;
         tx.commit().await?;
-        Ok((revision, done))
+        Ok((fenced, done))
     }
 }

@@ -2,19 +2,24 @@
 //! retention for the scheduler.
 
 mod accept;
+mod cancel;
 mod captured;
 mod claim;
 mod compared;
 mod finish;
+mod once;
 mod page;
 mod read;
 mod repair;
 mod retention;
 mod row;
+mod sync;
 
 pub use accept::{Accepted, NewJob};
 pub use claim::{Claim, Claimed, CursorState, Lease, NotClaimable};
 pub use compared::Compared;
-pub use finish::{Ending, Resting};
-pub use page::{BatchCommitted, PageBatch, PagesCommitted};
+pub use finish::{Ending, Failure, Resting};
+pub use once::{ONCE_KEPT, Once, StoredAnswer};
+pub use page::{BatchCommitted, Fenced, PageBatch, PagesCommitted};
 pub use read::JobPage;
+pub use sync::RequestAccepted;

@@ -42,10 +42,19 @@ pub struct PageBatch {
 /// What a commit did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PagesCommitted {
-    /// The job's revision after it.
-    pub revision: u64,
+    /// The job after it.
+    pub fenced: Fenced,
     /// What became of each batch.
     pub batches: Vec<BatchCommitted>,
+}
+
+/// What the fence found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fenced {
+    /// The job's revision after the commit.
+    pub revision: u64,
+    /// Whether somebody asked to cancel the job: nothing more is wanted.
+    pub cancel_requested: bool,
 }
 
 /// What became of a batch.
@@ -89,9 +98,9 @@ impl Store {
         }
         // Last, so that the job's row is locked for no longer than the commit: the lease can be renewed meanwhile, and
         // another object's pages be written. If the lease is lost, all of the above is rolled back.
-        let revision = fence(&mut tx, lease, progress).await?;
+        let fenced = fence(&mut tx, lease, progress).await?;
         tx.commit().await?;
-        Ok(PagesCommitted { revision, batches: committed })
+        Ok(PagesCommitted { fenced, batches: committed })
     }
 }
 
@@ -109,7 +118,7 @@ pub(super) async fn fence(
     conn: &mut PgConnection,
     lease: &Lease,
     progress: &Progress,
-) -> Result<u64, StoreError> {
+) -> Result<Fenced, StoreError> {
     let row = sqlx::query!(
         r#"UPDATE jobs SET
                progress = CASE WHEN (progress->>'current')::bigint > ($4::jsonb->>'current')::bigint THEN progress ELSE $4 END,
@@ -117,7 +126,7 @@ pub(super) async fn fence(
            WHERE id = $1 AND lease_token = $2
              AND EXISTS (SELECT FROM connections c
                          WHERE c.workspace_id = jobs.workspace_id AND c.connector = jobs.scope AND c.generation = $5)
-           RETURNING revision"#,
+           RETURNING revision, cancel_requested_at IS NOT NULL AS "cancel_requested!""#,
         lease.job_id.0,
         lease.token,
         lease.duration.as_secs_f64(),
@@ -127,7 +136,7 @@ pub(super) async fn fence(
     .fetch_optional(conn)
     .await?
     .ok_or(StoreError::LeaseLost)?;
-    Ok(row.revision.unsigned_abs())
+    Ok(Fenced { revision: row.revision.unsigned_abs(), cancel_requested: row.cancel_requested })
 }
 
 /// Moves the cursor on. The first commit of another job starts its counts anew.

@@ -25,8 +25,8 @@ impl Store {
     pub async fn job(&self, workspace_id: &WorkspaceId, id: JobId) -> Result<Option<JobView>, StoreError> {
         let row = sqlx::query_as!(
             JobRow,
-            r#"SELECT id, sync_id, job_type, workspace_id, scope, status, priority, progress, attempts, max_attempts, takeovers,
-                      last_error, created_at, started_at, completed_at, result, waiting_reason, run_at, revision
+            r#"SELECT id, sync_id, job_type, workspace_id, scope, status, priority, payload, progress, attempts, max_attempts, takeovers,
+                      last_error, attempt_errors, cancel_requested_at, retry_of, created_at, started_at, completed_at, result, waiting_reason, run_at, revision
                FROM jobs WHERE id = $1 AND workspace_id = $2"#,
             id.0,
             workspace_id.as_str()
@@ -42,8 +42,8 @@ impl Store {
     async fn sync(&self, workspace_id: &WorkspaceId, sync_id: JobId) -> Result<Option<JobView>, StoreError> {
         let rows = sqlx::query_as!(
             JobRow,
-            r#"SELECT id, j.sync_id, job_type, workspace_id, scope, status, priority, progress, attempts, max_attempts, takeovers,
-                      last_error, created_at, started_at, completed_at, result, waiting_reason, run_at, revision
+            r#"SELECT id, j.sync_id, job_type, workspace_id, scope, status, priority, payload, progress, attempts, max_attempts, takeovers,
+                      last_error, attempt_errors, cancel_requested_at, retry_of, created_at, started_at, completed_at, result, waiting_reason, run_at, revision
                FROM syncs s JOIN jobs j ON j.id = s.job_id
                WHERE s.sync_id = $1 AND j.workspace_id = $2 ORDER BY scope"#,
             sync_id.0,
@@ -69,8 +69,8 @@ impl Store {
         // One more than asked for tells whether there are more.
         let rows = sqlx::query_as!(
             JobRow,
-            r#"SELECT id, sync_id, job_type, workspace_id, scope, status, priority, progress, attempts, max_attempts, takeovers,
-                      last_error, created_at, started_at, completed_at, result, waiting_reason, run_at, revision
+            r#"SELECT id, sync_id, job_type, workspace_id, scope, status, priority, payload, progress, attempts, max_attempts, takeovers,
+                      last_error, attempt_errors, cancel_requested_at, retry_of, created_at, started_at, completed_at, result, waiting_reason, run_at, revision
                FROM jobs
                WHERE workspace_id = $1 AND ($2::text IS NULL OR status = $2) AND id < coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
                ORDER BY id DESC LIMIT $4"#,
@@ -85,6 +85,26 @@ impl Store {
         let more = jobs.len() > limit as usize;
         jobs.truncate(limit as usize);
         Ok(JobPage { jobs, more })
+    }
+
+    /// The last job of each connector of a workspace, by connector.
+    ///
+    /// Plan: Index Scan on `jobs_by_workspace`: every job of the workspace that is not deleted yet, a few thousand.
+    ///
+    /// # Errors
+    /// If Postgres is not available.
+    pub async fn last_jobs(&self, workspace_id: &WorkspaceId) -> Result<Vec<JobView>, StoreError> {
+        let rows = sqlx::query_as!(
+            JobRow,
+            r#"SELECT DISTINCT ON (job_type, scope)
+                      id, sync_id, job_type, workspace_id, scope, status, priority, payload, progress, attempts, max_attempts, takeovers,
+                      last_error, attempt_errors, cancel_requested_at, retry_of, created_at, started_at, completed_at, result, waiting_reason, run_at, revision
+               FROM jobs WHERE workspace_id = $1 ORDER BY job_type, scope, id DESC"#,
+            workspace_id.as_str()
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(JobView::try_from).collect()
     }
 
     /// The first captured records of a job, in a stable order.

@@ -136,11 +136,12 @@ async fn a_claim_brings_what_was_asked_for() {
         mode: Some(SyncMode::Incremental),
         objects: vec!["deals".parse().unwrap()],
         approved: [("deals".parse().unwrap(), 300)].into(),
+        timeout_seconds: Some(60),
     };
     let jobs = [NewJob { options: options.clone(), ..new_job("acme", "hubspot") }, new_job("acme", "monday")];
     world.store.accept(&jobs).await.unwrap();
-    assert_eq!(world.claimed(jobs[0].id).await.options, options);
-    assert_eq!(world.claimed(jobs[1].id).await.options, SyncOptions::default());
+    assert_eq!(world.claimed(jobs[0].id).await.job.options, options);
+    assert_eq!(world.claimed(jobs[1].id).await.job.options, SyncOptions::default());
 }
 
 #[tokio::test]

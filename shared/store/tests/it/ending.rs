@@ -75,8 +75,12 @@ async fn a_failed_or_cancelled_job_keeps_how_far_it_was() {
     for status in [JobStatus::Failed, JobStatus::Cancelled] {
         let claimed = world.running().await;
         world.store.commit_pages(&claimed.lease, &[deals(vec![])], &progress(45)).await.unwrap();
-        let ending =
-            Ending { status, error: Some("why".to_owned()), result: None, message: "Over".to_owned() };
+        let ending = Ending {
+            status,
+            error: Some(store::Failure::new(protocol::AttemptErrorClass::Transient, "why")),
+            result: None,
+            message: "Over".to_owned(),
+        };
         let view = world.store.end_job(&claimed.lease, &ending).await.unwrap();
         let row = world.row(claimed.job.id).await;
         assert_eq!(row["status"], status.as_sql());

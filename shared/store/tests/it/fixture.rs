@@ -142,6 +142,7 @@ pub(crate) fn new_job(workspace: &str, connector: &str) -> NewJob {
         priority: Priority::Normal,
         max_attempts: 3,
         options: SyncOptions::default(),
+        retry_of: None,
     }
 }
 

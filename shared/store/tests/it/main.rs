@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "tests")]
 
 mod accepting;
+mod attempt_errors;
+mod cancelling;
 mod captured;
 mod claiming;
 mod comparisons;
@@ -12,6 +14,7 @@ mod ending;
 mod fixture;
 mod listing;
 mod migrations;
+mod once;
 mod outages;
 mod pages;
 mod plans;
@@ -20,6 +23,7 @@ mod relay;
 mod rescue;
 mod resting;
 mod retention;
+mod retrying;
 mod syncs;
 mod unchanged;
 mod zombies;

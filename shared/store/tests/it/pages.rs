@@ -132,7 +132,7 @@ async fn a_commit_writes_rows_captures_cursor_progress_and_lease_together() {
     contacts.table = Table::Contacts;
     let committed = world.store.commit_pages(&claimed.lease, &[page, contacts], &progress(3)).await.unwrap();
     assert_eq!(written(&committed), [2, 0]);
-    assert_eq!(committed.revision, claimed.job.revision + 1);
+    assert_eq!(committed.fenced.revision, claimed.job.revision + 1);
     assert_eq!(world.one::<i64>("SELECT count(*) FROM deals").await, 2);
     assert_eq!(world.one::<i64>("SELECT count(*) FROM record_errors").await, 1);
     assert_eq!(world.one::<i64>("SELECT count(*) FROM cursors").await, 2);

@@ -18,12 +18,16 @@ async fn a_job_that_waits_for_its_next_attempt_says_why_and_until_when() {
     let claimed = world.running().await;
     world.store.commit_pages(&claimed.lease, &[deals(vec![])], &progress(45)).await.unwrap();
     let before = world.row(claimed.job.id).await;
-    let failed = Resting { error: Some("it broke".to_owned()), ..resting(WaitingReason::RetryBackoff) };
+    let failed = Resting {
+        error: Some(store::Failure::new(protocol::AttemptErrorClass::Transient, "it broke")),
+        ..resting(WaitingReason::RetryBackoff)
+    };
     let view = world.store.rest_job(&claimed.lease, &failed).await.unwrap();
     let after = world.row(claimed.job.id).await;
     assert_eq!(
         changed(&before, &after),
         [
+            "attempt_errors",
             "last_error",
             "lease_expires_at",
             "lease_holder",
@@ -101,7 +105,7 @@ async fn the_revision_grows_with_every_change() {
     let revisions = [
         accepted.revision,
         claimed.job.revision,
-        page.revision,
+        page.fenced.revision,
         rested.revision,
         again.job.revision,
         taken_over.job.revision,
