@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Settings;
 use crate::compare::DeleteGuard;
 use crate::decide::Outcome;
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, Unanswered};
 use crate::live::Live;
 use crate::pipeline::{Pipeline, Stopped};
 use crate::plan::plan;
@@ -64,9 +64,10 @@ impl Attempt {
             return permanent(format!("This worker has no connector `{connector}`"));
         };
         let planned = plan(code.spec(), &self.claimed.job.options, &self.claimed.cursors);
-        let session = match self.open(code.as_ref()).await {
+        let unanswered = Unanswered::default();
+        let session = match self.open(code.as_ref(), unanswered.clone()).await {
             Ok(session) => session,
-            Err(error) => return Ended::With(failed(None, error)),
+            Err(error) => return stopped(None, error, &unanswered),
         };
         let mut tally = Tally::new(&planned, &self.claimed.cursors);
         let pipeline = Pipeline {
@@ -89,7 +90,7 @@ impl Attempt {
             Err(Stopped::Cancelled) => Ended::With(Outcome::Cancelled),
             Err(Stopped::Interrupted) => Ended::With(Outcome::Interrupted),
             Err(Stopped::Panicked(message)) => Ended::With(Outcome::Panicked(message)),
-            Err(Stopped::Source(object, error)) => Ended::With(failed(Some(&object), error)),
+            Err(Stopped::Source(object, error)) => stopped(Some(&object), error, &unanswered),
             Err(Stopped::Store(error)) => refused(error),
         }
     }
@@ -121,7 +122,11 @@ impl Attempt {
         }
     }
 
-    async fn open(&self, code: &dyn connectors::Connector) -> Result<Arc<dyn Session>, SourceError> {
+    async fn open(
+        &self,
+        code: &dyn connectors::Connector,
+        unanswered: Unanswered,
+    ) -> Result<Arc<dyn Session>, SourceError> {
         let claimed = &self.claimed;
         let credentials = match &claimed.credentials {
             Ok(Some(credentials)) => credentials.clone(),
@@ -133,7 +138,8 @@ impl Attempt {
                 return Err(SourceError::new(ErrorClass::Transient, message));
             }
         };
-        let host = Keeper { store: self.store.clone(), lease: claimed.lease.clone(), spec: code.spec() };
+        let (store, lease) = (self.store.clone(), claimed.lease.clone());
+        let host = Keeper { store, lease, spec: code.spec(), unanswered };
         let connection = Connection {
             workspace_id: claimed.lease.workspace_id.clone(),
             account_id: claimed.account_id.clone(),
@@ -195,6 +201,15 @@ fn refused(error: StoreError) -> Ended {
 
 fn permanent(message: impl Into<String>) -> Ended {
     Ended::With(Outcome::Permanent(Failure::new(AttemptErrorClass::Permanent, message)))
+}
+
+/// A session stopped: because of the vendor, or because of what it asked Postgres by way of its host. The latter is no
+/// attempt, however often Postgres is away.
+fn stopped(object: Option<&ObjectName>, error: SourceError, unanswered: &Unanswered) -> Ended {
+    match unanswered.take() {
+        Some(error) => refused(error),
+        None => Ended::With(failed(object, error)),
+    }
 }
 
 fn failed(object: Option<&ObjectName>, error: SourceError) -> Outcome {

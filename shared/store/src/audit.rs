@@ -3,7 +3,7 @@
 //!
 //! Its triggers write in the transaction that they watch: what Postgres forgot in a crash, the audit forgot, too.
 
-use protocol::{JobId, SyncResult};
+use protocol::{AttemptError, SyncResult};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -96,6 +96,9 @@ pub struct JobFacts {
     pub revision: i64,
     /// The last attempt's error.
     pub last_error: Option<String>,
+    /// The errors of its attempts.
+    #[sqlx(json)]
+    pub attempt_errors: Vec<AttemptError>,
     /// When it was accepted.
     pub created_at: OffsetDateTime,
     /// When it was over.
@@ -103,13 +106,6 @@ pub struct JobFacts {
     /// What it did, once completed.
     #[sqlx(json(nullable))]
     pub result: Option<SyncResult>,
-}
-
-impl JobFacts {
-    /// Its id, as the API has it.
-    pub fn job_id(&self) -> JobId {
-        JobId(self.id)
-    }
 }
 
 impl Store {
@@ -143,8 +139,8 @@ impl Store {
     /// # Errors
     /// If Postgres is not available.
     pub async fn all_jobs(&self) -> Result<Vec<JobFacts>, StoreError> {
-        let select = "SELECT id, workspace_id, status, attempts, max_attempts, takeovers, revision, last_error, created_at,
-                             completed_at, result
+        let select = "SELECT id, workspace_id, status, attempts, max_attempts, takeovers, revision, last_error, attempt_errors,
+                             created_at, completed_at, result
                       FROM jobs ORDER BY id";
         Ok(sqlx::query_as(select).fetch_all(&self.pool).await?)
     }

@@ -15,15 +15,6 @@ pub(super) struct Accepted {
     pub answers: u32,
 }
 
-/// What became of the wish to cancel a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cancelled {
-    /// The answer said so.
-    AtOnce,
-    /// It was told, or the answer did not arrive.
-    Asked,
-}
-
 /// What a poll said last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
@@ -35,7 +26,10 @@ struct Seen {
 #[derive(Debug, Default, Clone)]
 pub(super) struct Notes {
     pub accepted: BTreeMap<Uuid, Accepted>,
-    pub cancelled: BTreeMap<Uuid, Cancelled>,
+    /// Jobs that somebody asked to cancel.
+    pub cancels: BTreeSet<Uuid>,
+    /// Those of which the answer was that they are, or will be, cancelled.
+    pub told_cancelled: BTreeSet<Uuid>,
     /// How a job ended, as any poll said.
     pub endings: BTreeMap<Uuid, JobStatus>,
     /// Posts that were sent, refused and not answered.
@@ -47,7 +41,6 @@ pub(super) struct Notes {
     /// Of polls by way of another process than the one before: the revision may be older, since no process knows
     /// what another has said.
     pub older_elsewhere: u64,
-    pub cancel_is_unknown: bool,
     /// What no client should see.
     pub wrong: BTreeSet<String>,
     /// By job and by process: a process that was started again is another.

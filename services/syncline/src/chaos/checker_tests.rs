@@ -1,4 +1,4 @@
-use protocol::{JobStatus, ObjectResult, SyncResult};
+use protocol::{AttemptError, JobStatus, ObjectResult, SyncResult};
 use serde_json::json;
 use time::OffsetDateTime;
 
@@ -28,6 +28,17 @@ fn change(seq: i64, writer: &str, status: &str, tokens: (Option<Uuid>, Option<Uu
         attempts: 1,
         run_at: OffsetDateTime::UNIX_EPOCH,
     }
+}
+
+fn at(seconds: i64) -> OffsetDateTime {
+    OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(seconds)
+}
+
+fn error(attempt: i32, message: &str) -> AttemptError {
+    serde_json::from_value(json!({
+        "attempt": attempt, "at": "1970-01-01T00:00:09Z", "class": "transient", "message": message,
+    }))
+    .unwrap()
 }
 
 /// A page of 10 records each, in the transaction of the change of the job with the same number.
@@ -72,6 +83,7 @@ fn good() -> Facts {
         takeovers: 0,
         revision: 5,
         last_error: None,
+        attempt_errors: Vec::new(),
         created_at: OffsetDateTime::UNIX_EPOCH,
         completed_at: None,
         result: Some(result()),
@@ -126,27 +138,34 @@ fn a_job_that_ended_twice_or_ran_again_is_found() {
     };
     assert_eq!(red(again), [Check::EndedTwice]);
     assert_eq!(red(|facts| facts.job_changes[2].revision = 2), [Check::EndedTwice]);
-    assert_eq!(red(|facts| drop(facts.notes.endings.insert(JOB, JobStatus::Failed))), [Check::EndedTwice]);
+    let told = |facts: &mut Facts| facts.notes.endings.extend([(JOB, JobStatus::Failed)]);
+    assert_eq!(red(told), [Check::EndedTwice]);
 }
 
 #[test]
 fn a_failure_or_a_cancellation_without_a_cause_is_found() {
-    let ends = |status: &'static str, attempts: i32, faults: usize| {
+    let ends = |status: &'static str, errors: i32, message: &'static str| {
         move |facts: &mut Facts| {
             facts.jobs[0].status = status.to_owned();
-            facts.jobs[0].attempts = attempts;
+            facts.jobs[0].attempts = errors.max(1);
+            facts.jobs[0].attempt_errors = (1..=errors).map(|n| error(n, message)).collect();
             facts.job_changes[4].status = status.to_owned();
             facts.notes.endings.clear();
-            facts.vendor_faults = faults;
+            facts.vendor_failed = vec![(at(0), at(100))];
         }
     };
-    assert_eq!(red(ends("failed", 1, 9)), [Check::Failed], "attempts are left");
-    assert_eq!(red(ends("failed", 3, 0)), [Check::Failed], "the vendor did not fail");
-    assert_eq!(red(ends("failed", 3, 9)), []);
-    assert_eq!(red(ends("failed", 4, 9)), [Check::Failed], "more attempts than allowed");
-    assert_eq!(red(ends("cancelled", 1, 9)), [Check::Failed]);
-    let asked = |facts: &mut Facts| drop(facts.notes.cancelled.insert(JOB, Cancelled::AtOnce));
-    assert_eq!(red(asked), [Check::Failed], "said to be cancelled, and completed");
+    assert_eq!(red(ends("failed", 3, "HubSpot answered 502")), []);
+    assert_eq!(red(ends("failed", 1, "HubSpot answered 502")), [Check::Failed], "attempts are left");
+    assert_eq!(red(ends("failed", 4, "HubSpot answered 502")), [Check::Failed], "more than allowed");
+    assert_eq!(red(ends("failed", 3, "What is there already could not be read")), [Check::Failed]);
+    let later = |facts: &mut Facts| {
+        ends("failed", 3, "HubSpot answered 502")(facts);
+        facts.jobs[0].attempt_errors[1].at = at(101);
+    };
+    assert_eq!(red(later), [Check::Failed], "the vendor did not fail then");
+    assert_eq!(red(ends("cancelled", 0, "")), [Check::Failed], "nobody asked for it");
+    let told = |facts: &mut Facts| facts.notes.told_cancelled.extend([JOB]);
+    assert_eq!(red(told), [Check::Failed], "said to be cancelled, and completed");
 }
 
 #[test]
@@ -172,7 +191,8 @@ fn a_page_committed_twice_is_found() {
     assert!(red(again).contains(&Check::PageTwice));
     let restarted = |facts: &mut Facts| facts.cursor_changes.swap(0, 1);
     assert!(red(restarted).contains(&Check::PageTwice));
-    assert_eq!(red(|facts| drop(facts.records.insert("deals".to_owned(), 5))), [Check::PageTwice]);
+    let fewer = |facts: &mut Facts| facts.records.extend([("deals".to_owned(), 5)]);
+    assert_eq!(red(fewer), [Check::PageTwice]);
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl Report {
         for Takeover { job, took, .. } in late {
             find(Check::TakenOver, format!("job {job} was taken over after {:.1} s", took.as_secs_f64()));
         }
-        for wipe in self.wipes.iter().filter(|wipe| wipe.first > PICKUP_AFTER_WIPE_MAX) {
+        for wipe in self.wipes.iter().filter(|wipe| !wipe.disturbed && wipe.first > PICKUP_AFTER_WIPE_MAX) {
             let (waiting, first) = (wipe.waiting, wipe.first.as_secs_f64());
             find(
                 Check::Wiped,
@@ -179,9 +179,10 @@ impl Report {
         row("jobs accepted", format!("{}: {}", notes.accepted.len(), ended.join(", ")));
         let answers = notes.accepted.values().map(|accepted| u64::from(accepted.answers)).sum::<u64>();
         row("  answers that named them", answers.to_string());
-        if notes.cancel_is_unknown {
-            row("  cancelling", "is not supported".to_owned());
-        }
+        row(
+            "  cancels asked for",
+            format!("{}, {} promised", notes.cancels.len(), notes.told_cancelled.len()),
+        );
         row("  lost", self.of(Check::Lost).len().to_string());
         row("  ended twice", self.of(Check::EndedTwice).len().to_string());
         let compared = format!(
@@ -200,11 +201,12 @@ impl Report {
         let quiet = self.takeovers.iter().filter(|one| !one.disturbed).count();
         row("takeovers", format!("{}: {}", self.takeovers.len(), text(self.takeover_times(true))));
         row("  nothing else broken", format!("{quiet}: {}", text(self.takeover_times(false))));
-        for Wiped { waiting, first, last } in &self.wipes {
+        for Wiped { waiting, first, last, disturbed } in &self.wipes {
             let (first, last) = (first.as_secs_f64(), last.as_secs_f64());
+            let more = if *disturbed { ", with more broken" } else { "" };
             row(
                 "pickup after a deletion",
-                format!("{waiting} jobs waited: the first {first:.1} s, the last {last:.1} s"),
+                format!("{waiting} jobs waited: the first {first:.1} s, the last {last:.1} s{more}"),
             );
         }
     }

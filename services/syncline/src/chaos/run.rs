@@ -16,10 +16,10 @@ use tokio_util::task::TaskTracker;
 use super::ChaosArgs;
 use super::book::Book;
 use super::checker::{Check, Facts, Finding, findings};
-use super::faults::{Breaker, Journal};
+use super::faults::{Breaker, Incident, Journal};
 use super::memory::{Memory, leaked};
 use super::report::Report;
-use super::schedule::{Fault, Target, plan};
+use super::schedule::{Fault, Link, Target, plan};
 use super::source::Source;
 use super::takeovers::{takeovers, wipes};
 use super::traffic::{Client, change_source};
@@ -181,16 +181,14 @@ impl Run<'_> {
         processes.extend(leaked(&self.world.fleet.lives()));
         processes.append(&mut self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         let incidents = self.journal.incidents();
+        self.world.note(&incidents.iter().map(|incident| format!("{incident:?}\n")).collect::<String>())?;
         let facts = Facts {
             notes: self.book.open().clone(),
             jobs: store.all_jobs().await?,
             job_changes: store.audited_jobs().await?,
             cursor_changes: store.audited_cursors().await?,
             records: self.records(),
-            vendor_faults: incidents
-                .iter()
-                .filter(|incident| matches!(incident.fault, Fault::Vendor { .. } | Fault::Link { .. }))
-                .count(),
+            vendor_failed: incidents.iter().filter_map(vendor_failed).collect(),
         };
         let mut found = findings(&facts);
         let say = |check| move |what| Finding { check, what };
@@ -233,6 +231,13 @@ impl Run<'_> {
             .map(|object| (object.name().to_owned(), records(object)))
             .into()
     }
+}
+
+/// When the vendor failed on purpose: requests of then may have failed until this much later, with all their retries.
+fn vendor_failed(incident: &Incident) -> Option<(OffsetDateTime, OffsetDateTime)> {
+    const FAILS_WITHIN: Duration = Duration::from_secs(60);
+    let is_vendors = matches!(incident.fault, Fault::Vendor { .. } | Fault::Link { link: Link::Vendor, .. });
+    is_vendors.then(|| (incident.begun, incident.ended + FAILS_WITHIN))
 }
 
 /// Returns also when not everything ends: then the checker says what.

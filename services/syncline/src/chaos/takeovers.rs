@@ -9,11 +9,11 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::faults::Incident;
-use super::schedule::{Fault, Trouble};
+use super::schedule::{Fault, Link, Slot};
 use crate::roles::Role;
 
 /// After an outage, until its effects are gone: reconnecting, redelivery.
-const AFTER_EFFECT: Duration = Duration::from_secs(10);
+const AFTER_EFFECT: Duration = Duration::from_secs(3);
 
 /// A job whose worker died or hung, and that another one took over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub(super) fn takeovers(incidents: &[Incident], changes: &[JobChange]) -> Vec<Ta
             let next = changes.get(position + 1).filter(|next| !is_of(&next.writer, pid));
             if let Some(next) = next.filter(|next| held && next.token.is_some()) {
                 let took = (next.at - incident.begun).unsigned_abs();
-                let disturbed = is_disturbed(incidents, incident, next.at);
+                let disturbed = is_disturbed(incidents, incident, incident.begun, next.at);
                 all.push(Takeover { job: *job, took, disturbed });
             }
         }
@@ -68,17 +68,19 @@ fn by_job(changes: &[JobChange]) -> BTreeMap<Uuid, Vec<&JobChange>> {
     by_job
 }
 
-/// Whether something that a takeover needs was broken between an incident and a moment.
-fn is_disturbed(incidents: &[Incident], of: &Incident, until: OffsetDateTime) -> bool {
+/// Whether something that a job needs to be picked up was broken between two moments: a server, a worker that may have
+/// got the ticket, a scheduler, or a connection of one of them.
+fn is_disturbed(incidents: &[Incident], of: &Incident, from: OffsetDateTime, until: OffsetDateTime) -> bool {
+    let takes_part = |slot: Slot| matches!(slot.role, Role::Worker | Role::Scheduler);
     incidents.iter().any(|other| {
         let matters = match other.fault {
             Fault::KillNats { .. } | Fault::KillPostgres { .. } | Fault::Wipe => true,
-            Fault::Link { trouble: Trouble::Delay { ms }, .. } => ms > 100,
-            Fault::Link { .. } | Fault::Kill { .. } | Fault::HoldUp { .. } => true,
-            Fault::Vendor { .. } => false,
+            Fault::Link { link: Link::Vendor, .. } | Fault::Vendor { .. } => false,
+            Fault::Link { slot, .. } => slot.is_none_or(takes_part),
+            Fault::Kill { slot, .. } | Fault::HoldUp { slot, .. } => takes_part(slot),
         };
         let is_same = other.fault == of.fault && other.begun == of.begun;
-        matters && !is_same && other.begun <= until && other.ended + AFTER_EFFECT >= of.begun
+        matters && !is_same && other.begun <= until && other.ended + AFTER_EFFECT >= from
     })
 }
 
@@ -91,6 +93,8 @@ pub(super) struct Wiped {
     pub first: Duration,
     /// Until the last of them was.
     pub last: Duration,
+    /// Whether more was broken until the first of them was claimed.
+    pub disturbed: bool,
 }
 
 /// One for each deletion that found jobs waiting.
@@ -108,7 +112,8 @@ pub(super) fn wipes(incidents: &[Incident], changes: &[JobChange]) -> Vec<Wiped>
             }
         }
         let (first, last) = (*waits.first()?, *waits.last()?);
-        Some(Wiped { waiting: waits.len(), first, last })
+        let disturbed = is_disturbed(incidents, wipe, wipe.ended, wipe.ended + first);
+        Some(Wiped { waiting: waits.len(), first, last, disturbed })
     };
     wipes.filter_map(of).collect()
 }

@@ -1,7 +1,6 @@
 use time::Duration as Span;
 
 use super::*;
-use crate::chaos::schedule::Slot;
 
 const START: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
 
@@ -75,7 +74,8 @@ fn a_deleted_store_costs_what_waiting_jobs_waited_after_it() {
         change(3, 30, "w-h-7", "running", Some("w-h-7")),
     ];
     let seen = wipes(&[incident(Fault::Wipe, None, 8, 10)], &changes);
-    let expected = Wiped { waiting: 2, first: Duration::from_secs(1), last: Duration::from_secs(3) };
+    let expected =
+        Wiped { waiting: 2, first: Duration::from_secs(1), last: Duration::from_secs(3), disturbed: false };
     assert_eq!(seen, [expected]);
 }
 

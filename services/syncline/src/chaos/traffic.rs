@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::book::{Book, Cancelled};
+use super::book::Book;
 use super::fleet::Fleet;
 use super::schedule::Slot;
 use crate::roles::Role;
@@ -114,13 +114,13 @@ impl Client {
         let urls = self.fleet.urls(Role::Ingress);
         for (slot, url) in &urls {
             let url = format!("{url}/api/workspaces/{workspace}/sync/jobs/{job}");
-            self.book.open().cancelled.entry(job).or_insert(Cancelled::Asked);
+            self.book.open().cancels.insert(job);
             let Ok(answer) = self.http.delete(url).send().await else { continue };
             let mut book = self.book.open();
             match answer.status() {
-                StatusCode::OK => drop(book.cancelled.insert(job, Cancelled::AtOnce)),
-                StatusCode::ACCEPTED | StatusCode::CONFLICT => {}
-                StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => book.cancel_is_unknown = true,
+                StatusCode::OK | StatusCode::ACCEPTED => drop(book.told_cancelled.insert(job)),
+                // It was over.
+                StatusCode::CONFLICT => {}
                 StatusCode::SERVICE_UNAVAILABLE => continue,
                 status => {
                     book.wrong.insert(format!("a cancel was answered with {status} by {slot}"));

@@ -87,6 +87,12 @@ impl World {
         open_store(&self.config)
     }
 
+    /// What was broken when, beside the logs.
+    pub(super) fn note(&self, incidents: &str) -> anyhow::Result<()> {
+        std::fs::write(self.dir.path().join("incidents.log"), incidents)
+            .context("the journal could not be written")
+    }
+
     async fn ready(&self) -> anyhow::Result<()> {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(5)).build()?;
         for role in [Role::Ingress, Role::Worker, Role::Status, Role::Scheduler] {
