@@ -16,7 +16,7 @@ use crate::ports;
 use crate::process::{Launch, Process};
 use crate::secrets::Secrets;
 use crate::server::Server;
-use crate::stack::{StackOptions, port_for};
+use crate::stack::StackOptions;
 
 const SERVER_CONF: &str = include_str!("../../../nats/server.conf");
 const PERMISSIONS_CONF: &str = include_str!("../../../nats/permissions.conf");
@@ -130,7 +130,7 @@ pub(crate) fn servers(
             node: (count > 1).then(|| Node { number, port: *port, ports: ports.clone() }),
             dir: dir.join(&name),
             log: dir.join(format!("{name}.log")),
-            port: port_for("nats-server", options.nats_port)?,
+            port: ports::wanted("nats-server", options.nats_port)?,
             port_is_ours: options.nats_port.is_none(),
             secrets: secrets.clone(),
             process: None,

@@ -83,7 +83,6 @@ pub(crate) struct Plan {
 ///
 /// Dropping it stops both in the background; [`Stack::stop`] waits for it and says what went wrong.
 pub struct Stack {
-    /// None, one, or a cluster.
     nats: Vec<Nats>,
     postgres: Option<Postgres>,
     database_url: String,
@@ -126,7 +125,7 @@ impl Stack {
                 bin_dir,
                 dir: dir.join("postgres"),
                 log: dir.join("postgres.log"),
-                port: port_for("Postgres", options.postgres_port)?,
+                port: ports::wanted("Postgres", options.postgres_port)?,
                 port_is_ours: options.postgres_port.is_none(),
                 durable: options.durable,
                 connections_max: if test_accounts > 0 { 400 } else { 200 },
@@ -159,8 +158,7 @@ impl Stack {
         Ok(())
     }
 
-    /// `nats://user:password@127.0.0.1:port`, of a cluster several separated by commas; empty when NATS was not wanted.
-    /// Use the user's own inbox prefix.
+    /// `nats://user:password@127.0.0.1:port`, of a cluster one for each server, separated by commas. Use the user's inbox.
     pub fn nats_url(&self, user: NatsUser) -> String {
         self.nats_urls(user).join(",")
     }
@@ -205,7 +203,7 @@ impl Stack {
         self.restart_nats_node(0).await
     }
 
-    /// The same for one server of a cluster, counted from 0.
+    /// The same for one of a cluster.
     pub async fn restart_nats_node(&mut self, node: usize) -> Result<()> {
         let nats = self.nats.get_mut(node).context("there is no such nats-server")?;
         // Clients know this port.
@@ -298,10 +296,4 @@ impl Drop for Stack {
             drop(claim);
         });
     }
-}
-
-pub(crate) fn port_for(name: &str, wanted: Option<u16>) -> Result<u16> {
-    let Some(port) = wanted else { return ports::free() };
-    anyhow::ensure!(ports::is_free(port), "port {port} of 127.0.0.1, wanted for {name}, is in use");
-    Ok(port)
 }

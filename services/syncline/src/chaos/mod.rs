@@ -2,6 +2,7 @@
 //! nobody. Start reading at `run.rs`; what is broken when is `schedule.rs`, what must hold all the same `checker.rs`.
 
 mod book;
+mod causes;
 mod checker;
 mod faults;
 mod fleet;

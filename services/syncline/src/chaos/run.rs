@@ -182,8 +182,9 @@ impl Run<'_> {
         processes.append(&mut self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         let incidents = self.journal.incidents();
         self.world.note(&incidents.iter().map(|incident| format!("{incident:?}\n")).collect::<String>())?;
+        let notes = self.book.open().clone();
         let facts = Facts {
-            notes: self.book.open().clone(),
+            notes,
             jobs: store.all_jobs().await?,
             job_changes: store.audited_jobs().await?,
             cursor_changes: store.audited_cursors().await?,
