@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use lab::Object;
-use serde_json::json;
 use store::{JobFacts, Store};
 use time::OffsetDateTime;
 use tokio::time::Instant;
@@ -28,6 +27,8 @@ use crate::roles::Role;
 
 /// How long everything that was accepted may take to end when nothing is broken any more.
 const DRAIN_MAX: Duration = Duration::from_secs(240);
+/// A post may find connections that died in an outage, and be refused: not for long.
+const POST_WITHIN: Duration = Duration::from_secs(10);
 /// Between two looks at processes that ended by themselves, and at what drains.
 const LOOK: Duration = Duration::from_millis(500);
 /// Between two lines of progress.
@@ -146,12 +147,9 @@ impl Run<'_> {
         drain(&store).await?;
         let telling = telling(&store.all_jobs().await?, frozen_at);
         let others: Vec<_> = self.world.workspaces.iter().filter(|id| !telling.contains(*id)).collect();
-        let urls = self.world.fleet.urls(Role::Ingress);
-        let (slot, url) = urls.first().context("there is an ingress")?;
         for workspace in &others {
-            let body = json!({"connectorType": "hubspot"});
-            let job = self.client.post_once(*slot, url, workspace, &body).await;
-            job.with_context(|| format!("{workspace} accepts no sync although nothing is broken"))?;
+            let posted = tokio::time::timeout(POST_WITHIN, self.client.insist(workspace)).await;
+            posted.with_context(|| format!("{workspace} accepts no sync although nothing is broken"))?;
         }
         drain(&store).await?;
         self.poll_everything().await;

@@ -112,6 +112,8 @@ const PERIODS_MS: [(Kind, u64); 7] = [
     (Kind::Wipe, 80_000),
     (Kind::Vendor, 12_000),
 ];
+/// A cluster goes on without one of its servers: they can be killed more often.
+const NODE_PERIOD_MS: u64 = 20_000;
 /// The first fault: not before the first jobs run.
 const QUIET_START_MS: u64 = 2_000;
 /// After the end of the last fault: so that there is an end to be seen.
@@ -121,16 +123,20 @@ const QUIET_END_MS: u64 = 1_000;
 pub(super) fn plan(seed: u64, duration: Duration, target: &Target) -> Vec<Planned> {
     let mut rng = StdRng::seed_from_u64(seed);
     let end_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).saturating_sub(QUIET_END_MS);
-    let mut times = times(&mut rng, end_ms);
-    times.retain(|(_, kind)| *kind != Kind::Wipe || target.nodes == 1);
+    let times = times(&mut rng, end_ms, target);
     let mut planner = Planner { rng, target, end_ms, busy: Vec::new() };
     times.into_iter().filter_map(|(at_ms, kind)| planner.fault(at_ms, kind)).collect()
 }
 
 /// When which kind comes. In a short run each comes at least once.
-fn times(rng: &mut StdRng, end_ms: u64) -> Vec<(u64, Kind)> {
+fn times(rng: &mut StdRng, end_ms: u64, target: &Target) -> Vec<(u64, Kind)> {
     let mut times = Vec::new();
     for (kind, period_ms) in PERIODS_MS {
+        let period_ms = match kind {
+            Kind::Nats if target.nodes > 1 => NODE_PERIOD_MS,
+            Kind::Wipe if target.nodes > 1 => continue,
+            _ => period_ms,
+        };
         let period_ms = period_ms.min(end_ms.saturating_sub(QUIET_START_MS) / 2).max(1);
         let mut at_ms = QUIET_START_MS + rng.random_range(period_ms / 5..=period_ms);
         while at_ms < end_ms {

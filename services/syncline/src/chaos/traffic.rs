@@ -79,13 +79,7 @@ impl Client {
     }
 
     /// Posts once. `None` if it was not accepted, or nobody knows.
-    pub(super) async fn post_once(
-        &self,
-        slot: Slot,
-        url: &str,
-        workspace: &str,
-        body: &Value,
-    ) -> Option<Uuid> {
+    async fn post_once(&self, slot: Slot, url: &str, workspace: &str, body: &Value) -> Option<Uuid> {
         self.book.open().posts += 1;
         let url = format!("{url}/api/workspaces/{workspace}/sync");
         let answer = self.http.post(url).json(body).send().await;
@@ -108,6 +102,17 @@ impl Client {
             book.wrong.insert(format!("a post was answered with {status} by {slot}: {text}"));
         }
         None
+    }
+
+    /// Posts until a post is accepted, by way of every ingress in turn.
+    pub(super) async fn insist(&self, workspace: &str) {
+        let body = json!({"connectorType": "hubspot"});
+        for (slot, url) in self.fleet.urls(Role::Ingress).iter().cycle() {
+            if self.post_once(*slot, url, workspace, &body).await.is_some() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(PAUSE_MS.start)).await;
+        }
     }
 
     async fn cancel(&self, workspace: &str, job: Uuid) {
