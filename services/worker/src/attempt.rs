@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 use crate::Settings;
 use crate::compare::DeleteGuard;
 use crate::decide::Outcome;
-use crate::keeper::{Keeper, Unanswered};
+use crate::keeper::Keeper;
 use crate::live::Live;
+use crate::patience::patiently;
 use crate::pipeline::{Pipeline, Stopped};
 use crate::plan::plan;
 use crate::tally::Tally;
@@ -64,10 +65,9 @@ impl Attempt {
             return permanent(format!("This worker has no connector `{connector}`"));
         };
         let planned = plan(code.spec(), &self.claimed.job.options, &self.claimed.cursors);
-        let unanswered = Unanswered::default();
-        let session = match self.open(code.as_ref(), unanswered.clone()).await {
+        let session = match self.open(code.as_ref()).await {
             Ok(session) => session,
-            Err(error) => return stopped(None, error, &unanswered),
+            Err(error) => return Ended::With(failed(None, error)),
         };
         let mut tally = Tally::new(&planned, &self.claimed.cursors);
         let pipeline = Pipeline {
@@ -90,7 +90,7 @@ impl Attempt {
             Err(Stopped::Cancelled) => Ended::With(Outcome::Cancelled),
             Err(Stopped::Interrupted) => Ended::With(Outcome::Interrupted),
             Err(Stopped::Panicked(message)) => Ended::With(Outcome::Panicked(message)),
-            Err(Stopped::Source(object, error)) => stopped(Some(&object), error, &unanswered),
+            Err(Stopped::Source(object, error)) => Ended::With(failed(Some(&object), error)),
             Err(Stopped::Store(error)) => refused(error),
         }
     }
@@ -103,7 +103,7 @@ impl Attempt {
             tracing::error!(imbalance, "the counts do not balance");
             return permanent(format!("The counts do not balance. {imbalance}"));
         }
-        match self.store.captured(&self.claimed.job, ERRORS_MAX).await {
+        match patiently(|| self.store.captured(&self.claimed.job, ERRORS_MAX)).await {
             Ok(errors) => {
                 let results = tally.results(&self.claimed.lease.connector);
                 let needs_review = results.iter().any(|result| result.needs_review > 0);
@@ -122,11 +122,7 @@ impl Attempt {
         }
     }
 
-    async fn open(
-        &self,
-        code: &dyn connectors::Connector,
-        unanswered: Unanswered,
-    ) -> Result<Arc<dyn Session>, SourceError> {
+    async fn open(&self, code: &dyn connectors::Connector) -> Result<Arc<dyn Session>, SourceError> {
         let claimed = &self.claimed;
         let credentials = match &claimed.credentials {
             Ok(Some(credentials)) => credentials.clone(),
@@ -138,8 +134,7 @@ impl Attempt {
                 return Err(SourceError::new(ErrorClass::Transient, message));
             }
         };
-        let (store, lease) = (self.store.clone(), claimed.lease.clone());
-        let host = Keeper { store, lease, spec: code.spec(), unanswered };
+        let host = Keeper { store: self.store.clone(), lease: claimed.lease.clone(), spec: code.spec() };
         let connection = Connection {
             workspace_id: claimed.lease.workspace_id.clone(),
             account_id: claimed.account_id.clone(),
@@ -201,15 +196,6 @@ fn refused(error: StoreError) -> Ended {
 
 fn permanent(message: impl Into<String>) -> Ended {
     Ended::With(Outcome::Permanent(Failure::new(AttemptErrorClass::Permanent, message)))
-}
-
-/// A session stopped: because of the vendor, or because of what it asked Postgres by way of its host. The latter is no
-/// attempt, however often Postgres is away.
-fn stopped(object: Option<&ObjectName>, error: SourceError, unanswered: &Unanswered) -> Ended {
-    match unanswered.take() {
-        Some(error) => refused(error),
-        None => Ended::With(failed(object, error)),
-    }
 }
 
 fn failed(object: Option<&ObjectName>, error: SourceError) -> Outcome {

@@ -95,7 +95,8 @@ impl Worker {
         let outcome = match ended {
             Ended::With(outcome) => outcome,
             Ended::Abandoned(error) => {
-                tracing::warn!(error = %error, "abandoned: whoever holds the lease goes on");
+                let source = std::error::Error::source(&error);
+                tracing::warn!(error = %error, source, "abandoned: whoever holds the lease goes on");
                 return;
             }
         };

@@ -9,6 +9,7 @@ mod fetch;
 mod job;
 mod keeper;
 mod live;
+mod patience;
 mod pipeline;
 mod plan;
 mod slots;

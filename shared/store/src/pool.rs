@@ -1,10 +1,10 @@
 //! The pool and the migrations.
 
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgPool};
+use sqlx::{Connection, PgPool, Postgres, Transaction};
 
 use crate::StoreError;
 use crate::secrets::SecretKey;
@@ -30,10 +30,17 @@ pub struct PoolOptions {
     pub application_name: String,
 }
 
+/// Connections kept for what decides who runs a job: claims, heartbeats, ends. They never wait behind pages.
+const CONTROL_CONNECTIONS_MAX: u32 = 2;
+/// The pause before a connection is asked for again.
+const BEGIN_AGAIN: Duration = Duration::from_millis(100);
+
 /// A handle to Postgres. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) pool: PgPool,
+    /// [`CONTROL_CONNECTIONS_MAX`]
+    pub(crate) control: PgPool,
     pub(crate) key: SecretKey,
 }
 
@@ -53,22 +60,45 @@ impl Store {
                 ("plan_cache_mode", "force_generic_plan"),
                 ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MAX),
             ]);
-        let pool = PgPoolOptions::new()
-            .max_connections(options.connections_max)
-            .acquire_timeout(options.acquire_timeout)
-            // A ping before every statement would cost each request a round trip. Where there is traffic, a connection
-            // that died shows at its next use, as a transient error.
-            .test_before_acquire(false)
-            .before_acquire(|connection, is| {
-                Box::pin(async move {
-                    if is.idle_for >= UNTESTED_MAX {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
+        let pool = |connections_max, connect| {
+            PgPoolOptions::new()
+                .max_connections(connections_max)
+                .acquire_timeout(options.acquire_timeout)
+                // A ping before every statement would cost each request a round trip. Where there is traffic, a
+                // connection that died shows at its next use, as a transient error.
+                .test_before_acquire(false)
+                .before_acquire(|connection, is| {
+                    Box::pin(async move {
+                        if is.idle_for >= UNTESTED_MAX {
+                            connection.ping().await?;
+                        }
+                        Ok(true)
+                    })
                 })
-            })
-            .connect_lazy_with(connect);
-        Ok(Self { pool, key })
+                .connect_lazy_with(connect)
+        };
+        let control = pool(CONTROL_CONNECTIONS_MAX, connect.clone());
+        Ok(Self { pool: pool(options.connections_max, connect), control, key })
+    }
+
+    /// Begins a transaction. If no connection is free, or Postgres is away, it is tried again for so long: nothing was
+    /// sent yet, so nothing is unknown.
+    ///
+    /// # Errors
+    /// If Postgres is away for longer, or refuses.
+    pub(crate) async fn begin_within(
+        &self,
+        patience: Duration,
+    ) -> Result<Transaction<'static, Postgres>, StoreError> {
+        let began = Instant::now();
+        loop {
+            match self.pool.begin().await.map_err(StoreError::from) {
+                Err(error) if error.is_transient() && began.elapsed() < patience => {
+                    tokio::time::sleep(BEGIN_AGAIN).await;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Brings the schema up to date. Safe to run from many processes at once.
@@ -90,6 +120,7 @@ impl Store {
 
     /// Closes every connection; waits for those in use.
     pub async fn close(&self) {
+        self.control.close().await;
         self.pool.close().await;
     }
 }

@@ -28,8 +28,7 @@ pub(super) fn without_cause(facts: &Facts, find: &mut impl FnMut(Check, String))
 }
 
 /// What Syncline itself says when it is not the vendor that failed.
-const OWN_TROUBLES: [&str; 4] =
-    ["What is there already", "New credentials", "A page could not be written", "Internal error"];
+const OWN_TROUBLES: [&str; 3] = ["What is stored", "A page could not be written", "Internal error"];
 
 /// Only a vendor that fails again and again may cost a job; no death of a process, and no outage of Postgres or NATS,
 /// counts as an attempt. `None` if each attempt failed by the vendor's fault.

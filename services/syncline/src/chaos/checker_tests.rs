@@ -157,7 +157,7 @@ fn a_failure_or_a_cancellation_without_a_cause_is_found() {
     assert_eq!(red(ends("failed", 3, "HubSpot answered 502")), []);
     assert_eq!(red(ends("failed", 1, "HubSpot answered 502")), [Check::Failed], "attempts are left");
     assert_eq!(red(ends("failed", 4, "HubSpot answered 502")), [Check::Failed], "more than allowed");
-    assert_eq!(red(ends("failed", 3, "What is there already could not be read")), [Check::Failed]);
+    assert_eq!(red(ends("failed", 3, "What is stored could not be read")), [Check::Failed]);
     let later = |facts: &mut Facts| {
         ends("failed", 3, "HubSpot answered 502")(facts);
         facts.jobs[0].attempt_errors[1].at = at(101);

@@ -50,6 +50,30 @@ async fn a_worker_that_hung_and_came_back_cannot_write_or_settle() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_comes_back_when_its_job_is_over_changes_nothing() {
+    let mut world = World::new(slow_lab()).await;
+    let zombie = Process::start(&world);
+    let job = world.post().await;
+    world.seen(job, |view| view.progress.current >= 300).await;
+    zombie.signal("STOP");
+    let second = Process::start(&world);
+    world.completed(job).await;
+    // And the next job of the scope, so that there is something to be harmed.
+    let next = crate::source::begin(&world, protocol::SyncOptions::default()).await;
+    world.completed(next).await;
+    crate::source::tickets(&world, 0).await;
+    let before = (crate::source::versions(&world).await, world.row(job).await, world.row(next).await);
+    let shown = world.bus.board_entry(&world.workspace, job).await.unwrap();
+    zombie.signal("CONT");
+    zombie.signal("TERM");
+    assert_eq!(zombie.exit_code(), Some(0), "it had all the time to do harm");
+    let after = (crate::source::versions(&world).await, world.row(job).await, world.row(next).await);
+    assert_eq!(before, after);
+    assert_eq!(world.bus.board_entry(&world.workspace, job).await.unwrap(), shown);
+    drop(second);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_dies_between_the_commit_and_the_ack_leaves_a_ticket_that_is_discarded() {
     let mut world = World::new(small_lab()).await;
     let worker = world.worker().await;

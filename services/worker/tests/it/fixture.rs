@@ -199,10 +199,15 @@ impl World {
 
     /// The first view on the board that fits.
     pub async fn seen(&mut self, job: JobId, fits: impl Fn(&JobView) -> bool) -> JobView {
+        self.seen_any(|view| view.id == job && fits(view)).await
+    }
+
+    /// The first view on the board that fits, of any job.
+    pub async fn seen_any(&mut self, fits: impl Fn(&JobView) -> bool) -> JobView {
         let look = async {
             loop {
                 match self.watch.next().await.unwrap().unwrap() {
-                    BoardChange::Posted(view) if view.id == job && fits(&view) => return *view,
+                    BoardChange::Posted(view) if fits(&view) => return *view,
                     _ => {}
                 }
             }

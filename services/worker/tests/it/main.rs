@@ -19,6 +19,7 @@ mod increments;
 mod outages;
 mod outcomes;
 mod processes;
+mod rolling;
 mod second_sync;
 mod source;
 mod syncs;

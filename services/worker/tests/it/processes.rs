@@ -10,7 +10,16 @@ use crate::fixture::{KEY, World};
 pub struct Process(Child);
 
 impl Process {
+    /// With a short lease, so that deaths are noticed soon.
     pub fn start(world: &World) -> Self {
+        Self::start_with(
+            world,
+            &[("SYNCLINE_WORKER_LEASE_MS", "1500"), ("SYNCLINE_WORKER_HEARTBEAT_MS", "300")],
+        )
+    }
+
+    /// With other settings than the defaults.
+    pub fn start_with(world: &World, settings: &[(&str, &str)]) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_syncline-worker"))
             .env("SYNCLINE_DATABASE_URL", &world.env.database_url)
             .env("SYNCLINE_NATS_URL", world.env.nats_url(NatsUser::Worker))
@@ -18,8 +27,7 @@ impl Process {
             .env("SYNCLINE_CONNECTORS_HUBSPOT_BASE_URL", &world.lab.url)
             .env("SYNCLINE_CONNECTORS_HUBSPOT_OBJECTS_LIMIT", "1000000")
             .env("SYNCLINE_HTTP_LISTEN", "127.0.0.1:0")
-            .env("SYNCLINE_WORKER_LEASE_MS", "1500")
-            .env("SYNCLINE_WORKER_HEARTBEAT_MS", "300")
+            .envs(settings.iter().copied())
             .env("SYNCLINE_WORKER_PAGES_AHEAD_MAX", "1")
             .env("SYNCLINE_LOG_FILTER", "warn,async_nats=off")
             .stdin(Stdio::null())

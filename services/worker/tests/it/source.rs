@@ -47,6 +47,16 @@ pub async fn sync(world: &mut World, options: SyncOptions) -> JobView {
     world.completed(job).await
 }
 
+/// Waits until so many tickets are in the queue, and no more.
+pub async fn tickets(world: &World, count: u64) {
+    let look = async {
+        while world.bus.tickets_queued().await.unwrap() != count {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), look).await.expect("another number of tickets");
+}
+
 pub fn result<'a>(view: &'a JobView, name: &str) -> &'a ObjectResult {
     let results = &view.result.as_ref().unwrap().results;
     let named = results.iter().find(|result| result.object.as_str() == name);

@@ -157,7 +157,7 @@ impl Store {
             holder,
             lease.as_secs_f64()
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.control)
         .await?;
         let Some(r) = row else { return Ok(Claim::Refused(self.why_not_claimable(job_id).await?)) };
         let extras = Extras {
@@ -224,7 +224,7 @@ impl Store {
 
     async fn why_not_claimable(&self, job_id: JobId) -> Result<NotClaimable, StoreError> {
         let row = sqlx::query!("SELECT status, run_at, lease_expires_at FROM jobs WHERE id = $1", job_id.0)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&self.control)
             .await?;
         Ok(match row {
             Some(row) if row.status == "pending" => NotClaimable::NotBefore(row.run_at),
@@ -250,7 +250,7 @@ impl Store {
             lease.token,
             lease.duration.as_secs_f64()
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.control)
         .await?
         .ok_or(StoreError::LeaseLost)?;
         Ok(row.cancel_requested)

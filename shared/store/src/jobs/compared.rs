@@ -40,7 +40,7 @@ impl Store {
         progress: &Progress,
     ) -> Result<(Fenced, BatchCommitted), StoreError> {
         let Compared { object, table, records, rejected, .. } = compared;
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin_within(lease.duration).await?;
         let written = records::upsert(&mut tx, lease, *table, records).await?;
         let deleted = gone::point_to_survivors(&mut tx, lease, *table, records).await?
             + gone::mark(&mut tx, lease, *table, &compared.gone).await?;

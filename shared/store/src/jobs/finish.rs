@@ -122,7 +122,7 @@ impl Store {
             ending.error.as_ref().map(Failure::to_value).transpose()?,
             NEWEST
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.control)
         .await?
         .ok_or(StoreError::LeaseLost)?;
         row.try_into()
@@ -163,7 +163,7 @@ impl Store {
             resting.error.as_ref().map(Failure::to_value).transpose()?,
             NEWEST
         )
-        .fetch_optional(&self.pool)
+        .fetch_optional(&self.control)
         .await?
         .ok_or(StoreError::LeaseLost)?;
         row.try_into()

@@ -76,14 +76,14 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`]: nothing was written; also if somebody gave new credentials meanwhile. If Postgres is
-    /// not available, the outcome is unknown; the cursors tell.
+    /// not available, the outcome is unknown; the cursors tell. A connection is waited for as long as the lease lasts.
     pub async fn commit_pages(
         &self,
         lease: &Lease,
         batches: &[PageBatch],
         progress: &Progress,
     ) -> Result<PagesCommitted, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin_within(lease.duration).await?;
         let mut committed = Vec::with_capacity(batches.len());
         for batch in batches {
             let Changes { written, deleted } = records::write(&mut tx, lease, batch).await?;
