@@ -2,9 +2,10 @@
 
 use anyhow::Context;
 use bus::{Bus, BusOptions};
-use runtime::Config;
 use runtime::health::Check;
+use runtime::{Config, Shutdown, health, http};
 use store::{PoolOptions, SecretKey, Store};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -55,4 +56,25 @@ pub fn check(ingress: &Ingress) -> Check {
         let store = store.clone();
         async move { store.ping().await.map_err(|error| error.to_string()) }
     })
+}
+
+/// Settings it cannot do without.
+pub const REQUIRED: &[&str] = &["database.url", "nats.url", "secrets.encryption_key"];
+
+/// Serves the API's commands and the health checks on `http.listen` until the shutdown, then drains.
+///
+/// # Errors
+/// If a setting is not usable or the address is taken.
+pub async fn serve(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(config.http.listen).await.context("http.listen")?;
+    let listen = listener.local_addr()?;
+    let tracker = TaskTracker::new();
+    let ingress = from_config(config, &tracker, shutdown.token()).await?;
+    let ready = health::router(vec![check(&ingress)]);
+    let router = http::shell(crate::router(ingress).merge(ready), http::ShellConfig::from(&config.http));
+    tracing::info!(%listen, "syncline-ingress is up");
+    http::serve(listener, router, shutdown.token(), config.shutdown.deadline).await?;
+    tracker.close();
+    runtime::drain(&tracker, config.shutdown.deadline).await;
+    Ok(())
 }

@@ -11,5 +11,5 @@ mod retry;
 mod routes;
 
 pub use acceptor::{Acceptor, Limits};
-pub use build::{check, from_config};
+pub use build::{REQUIRED, check, from_config, serve};
 pub use routes::{Ingress, openapi, router};

@@ -83,6 +83,11 @@ impl Ledger {
         Ok(budget)
     }
 
+    /// A rule answered with 429.
+    pub(crate) fn limited_by_fault(&mut self) {
+        self.totals.answers429_by_fault += 1;
+    }
+
     /// A refresh token was accepted.
     pub(crate) fn refreshed(&mut self) {
         self.totals.token_refreshes += 1;

@@ -18,6 +18,9 @@ pub struct Stats {
     pub answers: BTreeMap<u16, u64>,
     /// Answers with status 429, storms included.
     pub answers429: u64,
+    /// Those of them that a fault rule gave: no client could have avoided them.
+    #[serde(default)]
+    pub answers429_by_fault: u64,
     /// The most non-search requests accepted in any rolling 10 s of any portal.
     pub max_in_window: u64,
     /// The most searches accepted in any rolling second of any portal.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bus::{Bus, BusOptions};
-use runtime::Config;
+use runtime::{Config, Shutdown, health, http};
 use store::{PoolOptions, SecretKey, Store};
+use tokio::net::TcpListener;
 
 use crate::{Scheduler, Settings};
 
@@ -42,6 +43,24 @@ pub async fn from_config(config: &Config) -> anyhow::Result<Scheduler> {
 /// 0 days: for ever.
 fn retention(days: u32) -> Option<Duration> {
     (days > 0).then(|| DAY * days)
+}
+
+/// Settings it cannot do without.
+pub const REQUIRED: &[&str] = &["database.url", "nats.url", "secrets.encryption_key"];
+
+/// Runs a scheduler, with its health checks on `http.listen`, until the shutdown.
+///
+/// # Errors
+/// If a setting is not usable or the address is taken.
+pub async fn serve(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(config.http.listen).await.context("http.listen")?;
+    let listen = listener.local_addr()?;
+    let scheduler = from_config(config).await?;
+    let router = http::shell(health::router(scheduler.checks()), http::ShellConfig::from(&config.http));
+    tracing::info!(%listen, "syncline-scheduler is up");
+    let served = http::serve(listener, router, shutdown.token(), config.shutdown.deadline);
+    let (served, ()) = tokio::join!(served, scheduler.run_until(shutdown.token()));
+    Ok(served?)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use runtime::health::Check;
 use store::Store;
 use tokio_util::sync::CancellationToken;
 
-pub use build::from_config;
+pub use build::{REQUIRED, from_config, serve};
 
 /// How long the first pass waits for NATS at most.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);

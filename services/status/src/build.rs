@@ -2,9 +2,11 @@
 
 use anyhow::Context;
 use bus::{Bus, BusOptions};
-use runtime::Config;
 use runtime::health::Check;
+use runtime::{Config, Shutdown, health, http};
 use store::{PoolOptions, SecretKey, Store};
+use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
 
 use crate::{Board, Status};
 
@@ -45,4 +47,26 @@ impl Status {
             }
         })
     }
+}
+
+/// Settings it cannot do without.
+pub const REQUIRED: &[&str] = &["database.url", "nats.url", "secrets.encryption_key"];
+
+/// Serves the API's answers and the health checks on `http.listen` until the shutdown, then drains.
+///
+/// # Errors
+/// If a setting is not usable or the address is taken.
+pub async fn serve(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(config.http.listen).await.context("http.listen")?;
+    let listen = listener.local_addr()?;
+    let status = from_config(config).await?;
+    let tracker = TaskTracker::new();
+    tracker.spawn(status.board.clone().watch_until(status.bus.clone(), shutdown.token()));
+    let ready = health::router(vec![status.check()]);
+    let router = http::shell(crate::router(status).merge(ready), http::ShellConfig::from(&config.http));
+    tracing::info!(%listen, "syncline-status is up");
+    http::serve(listener, router, shutdown.token(), config.shutdown.deadline).await?;
+    tracker.close();
+    runtime::drain(&tracker, config.shutdown.deadline).await;
+    Ok(())
 }

@@ -10,5 +10,5 @@ mod followers;
 mod routes;
 
 pub use board::Board;
-pub use build::from_config;
+pub use build::{REQUIRED, from_config, serve};
 pub use routes::{Status, openapi, router};

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use runtime::{Config, Sources, telemetry};
 
 use crate::roles::Role;
-use crate::{bench, commands, demo};
+use crate::{bench, chaos, commands, demo};
 
 /// Copies your SaaS data into Postgres, as background jobs.
 #[derive(Debug, Parser)]
@@ -29,8 +29,16 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Run everything in one process, with its own NATS and Postgres unless they are given.
     Up(UpArgs),
+    /// Break a whole Syncline of many processes on purpose, again and again, and check what it promises.
+    Chaos(chaos::ChaosArgs),
     /// Run a worker and nothing else; `--config` names the file that `up` wrote.
-    Worker,
+    Worker(RoleArgs),
+    /// Run an ingress and nothing else, in the same way.
+    Ingress(RoleArgs),
+    /// Run a status service and nothing else, in the same way.
+    Status(RoleArgs),
+    /// Run a scheduler and nothing else, in the same way.
+    Scheduler(RoleArgs),
     /// Ask for a sync.
     Sync(SyncArgs),
     /// List a workspace's jobs.
@@ -97,6 +105,15 @@ pub(crate) struct UpArgs {
     pub data_dir: Option<PathBuf>,
 }
 
+/// How one role runs in a process of its own.
+#[derive(Debug, Args)]
+pub(crate) struct RoleArgs {
+    /// Where it listens, if only for its health checks: a free port unless given, since the file that `up` wrote has
+    /// the address of `up` itself.
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+}
+
 /// Where a running Syncline is.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArgs {
@@ -158,7 +175,7 @@ impl Cli {
             _ => {}
         }
         let mut config = Config::load(&sources)?;
-        if matches!(self.command, Command::Demo(_) | Command::Bench(_))
+        if matches!(self.command, Command::Demo(_) | Command::Bench(_) | Command::Chaos(_))
             && !sources.env.iter().any(|(name, _)| name == "SYNCLINE_LOG_FILTER")
         {
             // Routine log lines would tear the progress bar.
@@ -169,7 +186,11 @@ impl Cli {
             Command::Demo(args) => demo::run(config, args).await,
             Command::Bench(args) => bench::run(config, args).await,
             Command::Up(args) => commands::up(config, args).await,
-            Command::Worker => commands::worker(&config).await,
+            Command::Chaos(args) => chaos::run(config, args).await,
+            Command::Worker(args) => commands::role(config, Role::Worker, &args).await,
+            Command::Ingress(args) => commands::role(config, Role::Ingress, &args).await,
+            Command::Status(args) => commands::role(config, Role::Status, &args).await,
+            Command::Scheduler(args) => commands::role(config, Role::Scheduler, &args).await,
             Command::Migrate => commands::migrate(&config).await,
             Command::Provision => commands::provision(&config).await,
             Command::Sync(_)

@@ -9,9 +9,10 @@ use protocol::JobStatus;
 use runtime::{Config, Shutdown};
 use serde_json::json;
 
-use crate::cli::{JobArgs, JobsArgs, SyncArgs, UpArgs};
+use crate::cli::{JobArgs, JobsArgs, RoleArgs, SyncArgs, UpArgs};
 use crate::client::Client;
 use crate::instance::{Instance, InstanceOptions, open_store, provision as provision_nats};
+use crate::roles::Role;
 use crate::{lab_workspace, watch};
 
 /// `syncline up`
@@ -83,12 +84,19 @@ fn default_data_dir() -> PathBuf {
     }
 }
 
-/// `syncline worker`
-pub(crate) async fn worker(config: &Config) -> anyhow::Result<ExitCode> {
-    let mut config = config.clone();
-    // The file that `up` wrote has the address that `up` itself listens on.
-    config.http.listen.set_port(0);
-    worker::serve(&config, &Shutdown::install()?).await?;
+/// `syncline worker`, `ingress`, `status` and `scheduler`
+pub(crate) async fn role(mut config: Config, role: Role, args: &RoleArgs) -> anyhow::Result<ExitCode> {
+    match args.listen {
+        Some(listen) => config.http.listen = listen,
+        None => config.http.listen.set_port(0),
+    }
+    let shutdown = Shutdown::install()?;
+    match role {
+        Role::Ingress => ingress::serve(&config, &shutdown).await?,
+        Role::Worker => worker::serve(&config, &shutdown).await?,
+        Role::Status => status::serve(&config, &shutdown).await?,
+        Role::Scheduler => scheduler::serve(&config, &shutdown).await?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,7 @@
 //! `syncline`: the one binary for people.
 
 mod bench;
+mod chaos;
 mod cli;
 mod client;
 mod commands;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// What a process can do. `up` does all of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, clap::ValueEnum)]
 pub(crate) enum Role {
     Ingress,
     Worker,

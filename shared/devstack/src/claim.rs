@@ -34,7 +34,9 @@ impl Claim {
             // That watchdog may have deleted the directory, and our lock with it.
             let ours = lock.metadata()?.ino();
             if fs::metadata(dir.join(LOCK)).is_ok_and(|meta| meta.ino() == ours) {
-                stop_leftover(&dir, "nats/nats.pid", Signal::TERM).await?;
+                for nats in ["nats/nats.pid", "nats-1/nats.pid", "nats-2/nats.pid"] {
+                    stop_leftover(&dir, nats, Signal::TERM).await?;
+                }
                 stop_leftover(&dir, "postgres/data/postmaster.pid", Signal::INT).await?;
                 return Ok(Self { dir, _lock: lock });
             }

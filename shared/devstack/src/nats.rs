@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -16,6 +16,7 @@ use crate::ports;
 use crate::process::{Launch, Process};
 use crate::secrets::Secrets;
 use crate::server::Server;
+use crate::stack::StackOptions;
 
 const SERVER_CONF: &str = include_str!("../../../nats/server.conf");
 const PERMISSIONS_CONF: &str = include_str!("../../../nats/permissions.conf");
@@ -89,12 +90,75 @@ fn account_name(number: u16) -> String {
 /// A nats-server in a directory of its own.
 pub(crate) struct Nats {
     pub program: PathBuf,
+    /// If it is one of a cluster.
+    pub node: Option<Node>,
     pub dir: PathBuf,
     pub log: PathBuf,
     pub port: u16,
     pub port_is_ours: bool,
     pub secrets: Secrets,
     pub process: Option<Process>,
+}
+
+/// Where a server of a cluster meets the others.
+pub(crate) struct Node {
+    pub number: u16,
+    pub port: u16,
+    /// Of all of them.
+    pub ports: Vec<u16>,
+}
+
+/// What has to be started: one server, or a cluster.
+pub(crate) fn servers(
+    program: &Path,
+    dir: &Path,
+    options: &StackOptions,
+    secrets: &Secrets,
+    test_accounts: u16,
+) -> Result<Vec<Nats>> {
+    let count = options.nats_nodes;
+    ensure!(
+        count == 1 || (count == 3 && options.nats_port.is_none()),
+        "a cluster has 3 nats-servers on free ports"
+    );
+    let ports = (0..count).map(|_| ports::free()).collect::<Result<Vec<_>>>()?;
+    let mut servers = Vec::new();
+    for (number, port) in (0..count).zip(&ports) {
+        let name = if number == 0 { "nats".to_owned() } else { format!("nats-{number}") };
+        let nats = Nats {
+            program: program.to_owned(),
+            node: (count > 1).then(|| Node { number, port: *port, ports: ports.clone() }),
+            dir: dir.join(&name),
+            log: dir.join(format!("{name}.log")),
+            port: ports::wanted("nats-server", options.nats_port)?,
+            port_is_ours: options.nats_port.is_none(),
+            secrets: secrets.clone(),
+            process: None,
+        };
+        nats.write_config(test_accounts)?;
+        servers.push(nats);
+    }
+    Ok(servers)
+}
+
+impl Node {
+    /// The configuration is that of a single server; what makes it one of several is said here.
+    fn args(&self) -> Vec<OsString> {
+        let routes: Vec<_> = self.ports.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
+        let args = [
+            "--name".to_owned(),
+            format!("syncline-{}", self.number),
+            "--cluster_name".to_owned(),
+            "syncline".to_owned(),
+            "--cluster".to_owned(),
+            format!("nats://127.0.0.1:{}", self.port),
+            "--routes".to_owned(),
+            routes.join(","),
+            // Clients use the addresses that they were given: they may lead through a proxy.
+            "--no_advertise".to_owned(),
+        ];
+        args.map(OsString::from).into()
+    }
 }
 
 impl Nats {
@@ -132,6 +196,7 @@ impl Server for Nats {
             "-P".into(),
             self.dir.join("nats.pid").into(),
         ];
+        let more = self.node.as_ref().map(Node::args).unwrap_or_default();
         let mut store = OsString::from("\"");
         store.push(self.store_dir());
         store.push("\"");
@@ -141,7 +206,7 @@ impl Server for Nats {
         );
         Ok(Launch {
             program: self.program.clone(),
-            args: args.into(),
+            args: args.into_iter().chain(more).collect(),
             envs,
             run_as: None,
             log: self.log.clone(),

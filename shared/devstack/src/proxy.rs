@@ -12,6 +12,8 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::ports;
+
 /// Listens on a port of 127.0.0.1 and passes everything on, until told otherwise.
 pub struct TcpProxy {
     addr: SocketAddr,
@@ -41,7 +43,9 @@ impl Drop for Running {
 impl TcpProxy {
     /// Starts a proxy in front of `target`.
     pub async fn start(target: SocketAddr) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        // Of the ports that no outgoing connection gets: it must still be free after a cut.
+        let port = ports::free().map_err(io::Error::other)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let addr = listener.local_addr()?;
         let faults = Arc::new(Faults::default());
         let running = Running::start(listener, target, Arc::clone(&faults));

@@ -36,6 +36,8 @@ pub struct StackOptions {
     pub postgres_port: Option<u16>,
     /// Run nats-server.
     pub want_nats: bool,
+    /// How many of them: 1, or 3 as one cluster.
+    pub nats_nodes: u16,
     /// Run Postgres.
     pub want_postgres: bool,
     /// This nats-server and no other; `None`: the first good one found, else one is installed.
@@ -60,6 +62,7 @@ impl StackOptions {
             nats_port: None,
             postgres_port: None,
             want_nats: true,
+            nats_nodes: 1,
             want_postgres: true,
             nats_server: None,
             postgres_bin_dir: None,
@@ -80,7 +83,7 @@ pub(crate) struct Plan {
 ///
 /// Dropping it stops both in the background; [`Stack::stop`] waits for it and says what went wrong.
 pub struct Stack {
-    nats: Option<Nats>,
+    nats: Vec<Nats>,
     postgres: Option<Postgres>,
     database_url: String,
     secrets: Secrets,
@@ -106,7 +109,7 @@ impl Stack {
         let secrets = Secrets::load_or_create(&dir.join("secrets.json"))?;
         let watchdog = Watchdog::start(&dir, remove.as_deref(), &owner)?;
         let mut stack = Self {
-            nats: None,
+            nats: Vec::new(),
             postgres: None,
             database_url: String::new(),
             secrets: secrets.clone(),
@@ -115,24 +118,14 @@ impl Stack {
             claim: Some(claim),
         };
         if let Some(program) = programs.nats_server {
-            let nats = Nats {
-                program,
-                dir: dir.join("nats"),
-                log: dir.join("nats.log"),
-                port: port_for("nats-server", options.nats_port)?,
-                port_is_ours: options.nats_port.is_none(),
-                secrets: secrets.clone(),
-                process: None,
-            };
-            nats.write_config(test_accounts)?;
-            stack.nats = Some(nats);
+            stack.nats = nats::servers(&program, &dir, &options, &secrets, test_accounts)?;
         }
         if let Some(bin_dir) = programs.postgres_bin_dir {
             stack.postgres = Some(Postgres {
                 bin_dir,
                 dir: dir.join("postgres"),
                 log: dir.join("postgres.log"),
-                port: port_for("Postgres", options.postgres_port)?,
+                port: ports::wanted("Postgres", options.postgres_port)?,
                 port_is_ours: options.postgres_port.is_none(),
                 durable: options.durable,
                 connections_max: if test_accounts > 0 { 400 } else { 200 },
@@ -148,10 +141,10 @@ impl Stack {
     async fn start_servers(&mut self) -> Result<()> {
         let Self { nats, postgres, watchdog, .. } = self;
         let nats = async {
-            match nats {
-                Some(nats) => server::start(nats, watchdog).await,
-                None => Ok(()),
+            for nats in nats {
+                server::start(nats, watchdog).await?;
             }
+            Ok(())
         };
         let postgres = async {
             let Some(postgres) = postgres else { return Ok(String::new()) };
@@ -165,9 +158,14 @@ impl Stack {
         Ok(())
     }
 
-    /// `nats://user:password@127.0.0.1:port`; empty when NATS was not wanted. Use the user's own inbox prefix.
+    /// `nats://user:password@127.0.0.1:port`, of a cluster one for each server, separated by commas. Use the user's inbox.
     pub fn nats_url(&self, user: NatsUser) -> String {
-        self.nats.as_ref().map_or_else(String::new, |nats| nats::url(&self.secrets, user, nats.port, None))
+        self.nats_urls(user).join(",")
+    }
+
+    /// The same, one for each server.
+    pub fn nats_urls(&self, user: NatsUser) -> Vec<String> {
+        self.nats.iter().map(|nats| nats::url(&self.secrets, user, nats.port, None)).collect()
     }
 
     /// `postgres://…/syncline`; empty when Postgres was not wanted.
@@ -175,9 +173,9 @@ impl Stack {
         &self.database_url
     }
 
-    /// Process id of nats-server while it runs.
+    /// Process id of the (first) nats-server while it runs.
     pub fn nats_pid(&self) -> Option<u32> {
-        self.nats.as_ref()?.process.as_ref().map(Process::id)
+        self.nats.first()?.process.as_ref().map(Process::id)
     }
 
     /// Process id of Postgres' main process while it runs.
@@ -192,23 +190,38 @@ impl Stack {
 
     /// `kill -9` for nats-server; returns when it is gone.
     pub async fn kill_nats(&mut self) -> Result<()> {
-        server::kill(self.nats.as_mut().context("NATS was not wanted")?, &self.watchdog).await
+        self.kill_nats_node(0).await
+    }
+
+    /// The same for one server of a cluster, counted from 0.
+    pub async fn kill_nats_node(&mut self, node: usize) -> Result<()> {
+        server::kill(self.nats.get_mut(node).context("there is no such nats-server")?, &self.watchdog).await
     }
 
     /// Stops nats-server if it runs, and starts it on the same port and store.
     pub async fn restart_nats(&mut self) -> Result<()> {
-        let nats = self.nats.as_mut().context("NATS was not wanted")?;
+        self.restart_nats_node(0).await
+    }
+
+    /// The same for one of a cluster.
+    pub async fn restart_nats_node(&mut self, node: usize) -> Result<()> {
+        let nats = self.nats.get_mut(node).context("there is no such nats-server")?;
         // Clients know this port.
         nats.port_is_ours = false;
         server::start(nats, &self.watchdog).await
     }
 
-    /// Stops nats-server, deletes all of JetStream's files, and starts it on the same port.
+    /// Stops nats-server, deletes all of JetStream's files, and starts it on the same port. Of a cluster: all servers.
     pub async fn wipe_jetstream(&mut self) -> Result<()> {
-        let nats = self.nats.as_mut().context("NATS was not wanted")?;
-        server::stop(nats, &self.watchdog).await?;
-        nats.wipe()?;
-        self.restart_nats().await
+        anyhow::ensure!(!self.nats.is_empty(), "NATS was not wanted");
+        for nats in &mut self.nats {
+            server::stop(nats, &self.watchdog).await?;
+        }
+        for node in 0..self.nats.len() {
+            self.nats[node].wipe()?;
+            self.restart_nats_node(node).await?;
+        }
+        Ok(())
     }
 
     /// `kill -9` for Postgres' main process; returns when it is gone.
@@ -227,10 +240,11 @@ impl Stack {
     pub async fn stop(mut self) -> Result<()> {
         let Self { nats, postgres, watchdog, .. } = &mut self;
         let nats = async {
-            match nats {
-                Some(nats) => server::stop(nats, watchdog).await,
-                None => Ok(()),
+            let mut stopped = Ok(());
+            for nats in nats {
+                stopped = stopped.and(server::stop(nats, watchdog).await);
             }
+            stopped
         };
         let postgres = async {
             match postgres {
@@ -260,19 +274,17 @@ impl Stack {
     }
 
     pub(crate) fn ports(&self) -> (u16, u16) {
-        let nats = self.nats.as_ref().map_or(0, |nats| nats.port);
+        let nats = self.nats.first().map_or(0, |nats| nats.port);
         (nats, self.postgres.as_ref().map_or(0, |postgres| postgres.port))
     }
 }
 
 impl Drop for Stack {
     fn drop(&mut self) {
-        let servers = [
-            self.nats.as_mut().and_then(|nats| nats.process.take()),
-            self.postgres.as_mut().and_then(|postgres| postgres.process.take()),
-        ];
+        let nats = self.nats.iter_mut().map(|nats| nats.process.take());
+        let postgres = self.postgres.as_mut().and_then(|postgres| postgres.process.take());
         // The watchdog does the stopping; the thread only collects what has ended, and keeps the lock until then.
-        let mut children: Vec<Child> = servers.into_iter().flatten().map(Process::into_child).collect();
+        let mut children: Vec<Child> = nats.chain([postgres]).flatten().map(Process::into_child).collect();
         children.extend(self.watchdog.release());
         let claim = self.claim.take();
         std::thread::spawn(move || {
@@ -284,10 +296,4 @@ impl Drop for Stack {
             drop(claim);
         });
     }
-}
-
-fn port_for(name: &str, wanted: Option<u16>) -> Result<u16> {
-    let Some(port) = wanted else { return ports::free() };
-    anyhow::ensure!(ports::is_free(port), "port {port} of 127.0.0.1, wanted for {name}, is in use");
-    Ok(port)
 }

@@ -5,6 +5,7 @@
 //! * a page is one transaction ([`Store::commit_pages`]);
 //! * rows are written in key order, so that concurrent batches cannot deadlock.
 
+mod audit;
 mod connections;
 mod error;
 mod inspect;
@@ -17,6 +18,7 @@ mod seed;
 mod workspaces;
 mod yardstick;
 
+pub use audit::{CursorChange, JobChange, JobFacts};
 pub use connections::StoredConnection;
 pub use error::StoreError;
 pub use inspect::RecordCounts;

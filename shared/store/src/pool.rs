@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{Connection, PgPool, Postgres, Transaction};
 
 use crate::StoreError;
 use crate::secrets::SecretKey;
@@ -12,6 +12,10 @@ use crate::secrets::SecretKey;
 /// A process that hangs in the middle of a transaction (stopped, swapped out, cut off) holds the lock on its job's
 /// row, and nobody could take the job over. Postgres ends such a session; a living one sends the next statement at once.
 const IDLE_IN_TRANSACTION_MAX: &str = "5s";
+
+/// A connection that rested for longer is tested before it is used: after a restart of Postgres a whole pool of them is
+/// dead, and each would fail one request.
+const UNTESTED_MAX: Duration = Duration::from_millis(250);
 
 /// How to reach Postgres.
 #[derive(Debug, Clone)]
@@ -60,9 +64,17 @@ impl Store {
             PgPoolOptions::new()
                 .max_connections(connections_max)
                 .acquire_timeout(options.acquire_timeout)
-                // A connection that died with Postgres shows at its next use, as a transient error; a ping
-                // before every statement would cost each request a round trip.
+                // A ping before every statement would cost each request a round trip. Where there is traffic, a
+                // connection that died shows at its next use, as a transient error.
                 .test_before_acquire(false)
+                .before_acquire(|connection, is| {
+                    Box::pin(async move {
+                        if is.idle_for >= UNTESTED_MAX {
+                            connection.ping().await?;
+                        }
+                        Ok(true)
+                    })
+                })
                 .connect_lazy_with(connect)
         };
         let control = pool(CONTROL_CONNECTIONS_MAX, connect.clone());

@@ -90,7 +90,11 @@ async fn authorized(lab: &LabState, call: Call, request: Request, next: Next) ->
     let at_door = lab.faults().take(Stage::Door, &target, call.portal);
     if let Some(rule) = at_door {
         delay(rule.delay_ms.unwrap_or(0)).await;
-        return at_the_door(&call, &rule);
+        let response = at_the_door(&call, &rule);
+        if response.status() == StatusCode::TOO_MANY_REQUESTS {
+            lab.ledger().limited_by_fault();
+        }
+        return response;
     }
     let class = if request.uri().path().ends_with("/search") { Class::Search } else { Class::Objects };
     let admitted = {

@@ -7,5 +7,6 @@ mod environments;
 mod lifecycle;
 mod permissions;
 mod processes;
+mod programs;
 mod proxies;
 mod wheel;

@@ -3,6 +3,7 @@
 
 mod accepting;
 mod attempt_errors;
+mod audit;
 mod cancelling;
 mod captured;
 mod claiming;

@@ -98,3 +98,18 @@ async fn a_store_can_be_made_before_postgres_is_there() {
     proxy.restore().await.unwrap();
     store.ping().await.unwrap();
 }
+
+#[tokio::test]
+async fn connections_that_died_while_they_rested_fail_no_statement() {
+    let world = World::new().await;
+    let proxy = TcpProxy::in_front_of(&world.env.database_url).await.unwrap();
+    let store = through(&proxy, &world, Duration::from_secs(10));
+    fill(&store).await;
+    proxy.cut().await;
+    proxy.restore().await.unwrap();
+    // Nothing to wait for: that nobody uses them for a while is what it is about.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    for _ in 0..CONNECTIONS {
+        store.ping().await.unwrap();
+    }
+}
