@@ -82,10 +82,30 @@ impl Acceptor {
         Ok(accepted)
     }
 
-    /// Shows everybody who watches that a job is over. If NATS is away, polls find it in Postgres.
-    pub(crate) async fn show_over(&self, job: &JobView) {
-        if let Err(error) = self.bus.post_over(job).await {
-            tracing::debug!(job.id = %job.id, error = %error, "the end of a job is not on the board");
+    /// Cancels a job and shows that, also if the client does not wait for the answer. See [`Store::cancel`].
+    pub(crate) async fn cancel(
+        &self,
+        workspace_id: &WorkspaceId,
+        id: JobId,
+    ) -> Result<Vec<JobView>, StoreError> {
+        let (acceptor, workspace_id) = (self.clone(), workspace_id.clone());
+        let cancelling = async move {
+            let jobs = acceptor.store.cancel(&workspace_id, id).await?;
+            acceptor.show_over(&jobs).await;
+            Ok(jobs)
+        };
+        self.tracker
+            .spawn(cancelling)
+            .await
+            .unwrap_or_else(|error| Err(StoreError::Corrupt(error.to_string())))
+    }
+
+    /// Shows everybody who watches which of these jobs are over. If NATS is away, polls find it in Postgres.
+    pub(crate) async fn show_over(&self, jobs: &[JobView]) {
+        for job in jobs.iter().filter(|job| job.status.is_over()) {
+            if let Err(error) = self.bus.post_over(job).await {
+                tracing::debug!(job.id = %job.id, error = %error, "the end of a job is not on the board");
+            }
         }
     }
 }

@@ -10,17 +10,22 @@ use utoipa::ToSchema;
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct SyncRequest {
     /// Which connector; all the workspace's connectors if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub connector_type: Option<String>,
     /// What is read: `full`, or `incremental`, what changed since the last sync. If absent: incremental for each
     /// object that was synced before, full for the others. A full sync never empties a table in between.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<SyncMode>,
     /// Only these objects; all of the connector's if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub objects: Option<Vec<String>>,
     /// Which lane the jobs wait in; `normal` if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub priority: Option<Priority>,
     /// How long an attempt may take, in seconds: 1 to 86400. Then it counts as failed, and the next one goes on from
     /// the last page. 600 if absent, unless the workers are configured otherwise.
     #[schema(minimum = 1, maximum = 86400)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_seconds: Option<u32>,
 }
 
@@ -91,7 +96,7 @@ impl SyncAccepted {
             (false, _) => "Sync queued for 1 connector(s)".to_owned(),
             (true, false) => format!("A sync for this connector is {} already", job.status),
             (true, true) => format!(
-                "A sync for this connector is {} already, with other options; it goes on as it is. Ask again when it is over",
+                "A sync for this connector is {} already, with other options; it goes on as it is. Ask again when it is over, with a new Idempotency-Key if you send one",
                 job.status
             ),
         };
@@ -153,11 +158,13 @@ fn entry(accepted: &AcceptedJob) -> Option<ConnectorJob> {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct RetryRequest {
     /// Only this connector; all the workspace's connectors if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub connector_type: Option<String>,
     /// Which last jobs are tried again: `failed` or `cancelled`; `failed` if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<JobStatus>,
     /// Only jobs that ended at this time or later.
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub since: Option<OffsetDateTime>,
 }
 

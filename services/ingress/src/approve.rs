@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use protocol::{ConnectorName, JobId, JobView, ObjectName, Problem, ProblemKind, SyncOptions, WorkspaceId};
 use runtime::{ApiError, PathParams};
+use serde_json::json;
 
 use crate::answers::SyncAccepted;
 use crate::once::Once;
@@ -17,23 +19,31 @@ use crate::routes::Shared;
 /// For a job whose result says `needsReview`. Starts a sync that compares both sides again, and marks as deleted what is
 /// gone by then: at most as many records of each object as the job said.
 #[utoipa::path(post, path = "/api/workspaces/{workspace_id}/sync/jobs/{job_id}/approve", tag = "sync",
-    params(("workspace_id" = String, Path, description = "The workspace"), ("job_id" = String, Path, description = "The job, or its syncId")),
+    params(("workspace_id" = String, Path, description = "The workspace"), ("job_id" = String, Path, description = "The job, or its syncId"),
+           ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; the same key gets the same answer for 24 hours")),
     responses((status = 202, description = "Accepted: a sync that does it", body = SyncAccepted),
+              (status = 400, description = "Not an id, or not a key", body = Problem, content_type = "application/problem+json"),
               (status = 404, description = "No such job", body = Problem, content_type = "application/problem+json"),
               (status = 409, description = "Nothing to approve, or a sync is active", body = Problem, content_type = "application/problem+json"),
+              (status = 422, description = "The key was used for another request", body = Problem, content_type = "application/problem+json"),
               (status = 503, description = "Try again", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn approve(
     State(ingress): Shared,
     PathParams((workspace_id, job_id)): PathParams<(WorkspaceId, JobId)>,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
+    let once = Once::from(&headers, json!({"approve": job_id}))?;
+    let request = Request { ingress: &ingress, workspace_id: &workspace_id, once };
+    if let Some(answer) = request.replay().await? {
+        return Ok(answer);
+    }
     let job = job_of(&ingress, &workspace_id, job_id).await?;
     let wanted = approved(&job);
     if wanted.is_empty() {
         let detail = format!("The result of job {job_id} does not say `needsReview`.");
         return Err(ApiError::new(ProblemKind::NothingToApprove, detail));
     }
-    let once = Once { key: None };
-    Request { ingress: &ingress, workspace_id: &workspace_id, once }.answer_new(wanted).await
+    request.answer_new(wanted).await
 }
 
 /// What a job's result wants looked at, by connector.

@@ -1,9 +1,11 @@
 //! Trying again what failed or was cancelled: a new job that goes on where the other one stopped.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use protocol::{JobId, JobStatus, JobView, Problem, ProblemKind, WorkspaceId};
+use protocol::{JobId, JobStatus, JobView, Problem, ProblemKind, SyncOptions, WorkspaceId};
 use runtime::{ApiError, Json, PathParams};
 use serde_json::json;
 
@@ -15,11 +17,13 @@ use crate::routes::{Ingress, Shared, known_connector, require_workspace, store_e
 /// Try a job again
 ///
 /// For one that failed or was cancelled: a new job with the same options and priority, which goes on from the last
-/// committed page, unless another sync of the connector has run since. Its `retryOf` names the old one.
+/// committed page of each object, unless another sync has read the object since, or other credentials were given. Its
+/// `retryOf` names the old one. An approval of deletions is not repeated.
 #[utoipa::path(post, path = "/api/workspaces/{workspace_id}/sync/jobs/{job_id}/retry", tag = "sync",
     params(("workspace_id" = String, Path, description = "The workspace"), ("job_id" = String, Path, description = "The job, or its syncId: then those of its jobs that failed or were cancelled"),
            ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; the same key gets the same answer for 24 hours")),
     responses((status = 202, description = "Accepted", body = SyncAccepted),
+              (status = 400, description = "Not an id, or not a key", body = Problem, content_type = "application/problem+json"),
               (status = 404, description = "No such job", body = Problem, content_type = "application/problem+json"),
               (status = 409, description = "It neither failed nor was cancelled, or a sync is active", body = Problem, content_type = "application/problem+json"),
               (status = 422, description = "The key was used for another request", body = Problem, content_type = "application/problem+json"),
@@ -57,6 +61,7 @@ pub(crate) async fn retry(
     params(("workspace_id" = String, Path, description = "The workspace"),
            ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; the same key gets the same answer for 24 hours")),
     responses((status = 202, description = "Accepted", body = SyncAccepted),
+              (status = 400, description = "The body is no JSON, or not a key", body = Problem, content_type = "application/problem+json"),
               (status = 404, description = "No such workspace", body = Problem, content_type = "application/problem+json"),
               (status = 409, description = "No connector's last job is such a one", body = Problem, content_type = "application/problem+json"),
               (status = 422, description = "Unknown field or connector, or a status that cannot be tried again", body = Problem, content_type = "application/problem+json"),
@@ -100,11 +105,11 @@ async fn last_jobs(ingress: &Ingress, workspace_id: &WorkspaceId) -> Result<Vec<
     Ok(last)
 }
 
-/// The same once more.
+/// The same once more, but for an approval of deletions: what was looked at then may not be what is gone by now.
 fn again(job: &JobView) -> Option<Wanted> {
     Some(Wanted {
         connector: job.connector_type.clone()?,
-        options: job.options.clone(),
+        options: SyncOptions { approved: BTreeMap::new(), ..job.options.clone() },
         priority: job.priority,
         retry_of: Some(job.id),
     })

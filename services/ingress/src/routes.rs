@@ -89,7 +89,7 @@ pub(crate) type Shared = State<Arc<Ingress>>;
            ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; the same key gets the same answer for 24 hours, also after the job ended")),
     responses((status = 202, description = "Accepted", body = SyncAccepted,
                headers(("Location" = String, description = "Where to poll"), ("Retry-After" = String, description = "When, in seconds"))),
-              (status = 400, description = "The body is no JSON", body = Problem, content_type = "application/problem+json"),
+              (status = 400, description = "The body is no JSON, or not a key", body = Problem, content_type = "application/problem+json"),
               (status = 404, description = "No such workspace", body = Problem, content_type = "application/problem+json"),
               (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
               (status = 422, description = "Unknown field or connector, or not connected, or the key was used for another request", body = Problem, content_type = "application/problem+json"),

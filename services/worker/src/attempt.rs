@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use connectors::{Connection, Credentials, ErrorClass, Registry, Session, SourceError};
-use protocol::{AttemptErrorClass, ObjectName, ObjectStatus, SyncOutcome, SyncResult};
+use protocol::{AttemptErrorClass, JobId, ObjectName, ObjectStatus, SyncOutcome, SyncResult};
 use store::{Claimed, Failure, Lease, Store, StoreError};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -22,6 +22,9 @@ use crate::tally::Tally;
 
 /// Captured records that a result names; all of them are in `record_errors`.
 const ERRORS_MAX: u32 = 100;
+
+/// Captured records that change hands in one statement.
+const ADOPT_BATCH: u32 = 5_000;
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -64,6 +67,11 @@ impl Attempt {
         let Some(code) = self.registry.get(connector) else {
             return permanent(format!("This worker has no connector `{connector}`"));
         };
+        if let Some(before) = self.claimed.job.retry_of
+            && let Err(error) = self.adopt_captured(before).await
+        {
+            return refused(error);
+        }
         let planned = plan(code.spec(), &self.claimed.job.options, &self.claimed.cursors);
         let session = match self.open(code.as_ref()).await {
             Ok(session) => session,
@@ -93,6 +101,13 @@ impl Attempt {
             Err(Stopped::Source(object, error)) => Ended::With(failed(Some(&object), error)),
             Err(Stopped::Store(error)) => refused(error),
         }
+    }
+
+    /// What the job before captured of the objects that this one goes on with. Of most jobs nothing.
+    async fn adopt_captured(&self, before: JobId) -> Result<(), StoreError> {
+        let lease = &self.claimed.lease;
+        while patiently(|| self.store.adopt_captured(lease, before, ADOPT_BATCH)).await? > 0 {}
+        Ok(())
     }
 
     async fn completed(&self, tally: &Tally) -> Ended {

@@ -84,7 +84,7 @@ impl Pipeline<'_> {
                     waiting.busy.retain(|busy| *busy != done.object);
                     self.renewed.send_if_modified(|at| std::mem::replace(at, done.begun.max(*at)) != *at);
                     tally.add_committed(&done.batches, &done.committed.batches);
-                    live.progress(done.progress, done.committed.fenced.revision);
+                    live.progress(done.progress, done.committed.fenced);
                     if done.committed.fenced.cancel_requested {
                         return Err(Stopped::Cancelled);
                     }

@@ -113,7 +113,7 @@ impl Pipeline<'_> {
         let (fenced, done) = self.store.commit_comparison(self.lease, &compared, &progress).await?;
         self.renewed.send_replace(at);
         tally.add_compared(&compared, done);
-        live.progress(progress, fenced.revision);
+        live.progress(progress, fenced);
         Ok(fenced)
     }
 

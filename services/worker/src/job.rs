@@ -41,11 +41,13 @@ impl Worker {
         ack_wait: Duration,
         stop: CancellationToken,
     ) {
+        // Before anything else: whatever follows may take longer than the ack wait.
+        let alive = self.bus.in_progress(&delivery, ack_wait / 3);
         let mut job_id = delivery.ticket.job_id;
         let mut claim = self.claim(job_id, ack_wait).await;
         if matches!(claim, Ok(Claim::Refused(NotClaimable::Over))) {
-            self.show_the_end(&delivery).await;
-            if let Some(successor) = self.successor(&delivery).await {
+            self.show_the_end(&delivery, ack_wait).await;
+            if let Some(successor) = self.successor(&delivery, ack_wait).await {
                 job_id = successor;
                 claim = self.claim(job_id, ack_wait).await;
             }
@@ -54,7 +56,7 @@ impl Worker {
             Ok(Claim::Claimed(claimed)) => {
                 let span = tracing::info_span!("job", job.id = %job_id, workspace.id = %claimed.lease.workspace_id,
                     connector = %claimed.lease.connector, attempt = claimed.job.attempts);
-                self.run(*claimed, delivery, ack_wait, stop).instrument(span).await;
+                self.run(*claimed, delivery, stop).instrument(span).await;
             }
             Ok(Claim::Refused(why)) => self.settle(&delivery, not_ours(why)).await,
             Err(error) => {
@@ -62,6 +64,7 @@ impl Worker {
                 self.settle(&delivery, Settlement::Nak(STORE_AWAY_WAIT)).await;
             }
         }
+        drop(alive);
     }
 
     async fn claim(&self, job_id: JobId, ack_wait: Duration) -> Result<Claim, StoreError> {
@@ -69,18 +72,17 @@ impl Worker {
         tokio::time::timeout(ack_wait / 2, claim).await.unwrap_or_else(|_| Err(StoreError::timed_out()))
     }
 
-    /// The job of a ticket is over, and another one of its scope may wait: its own ticket was refused while this one
+    /// The job of a ticket is over, and another one of its scope may be active: its own ticket was refused while this one
     /// was in the queue. Whose ticket it is makes no difference.
-    async fn successor(&self, delivery: &Delivery) -> Option<JobId> {
-        let found = self.store.waiting_in(&delivery.ticket).await;
-        found.unwrap_or_else(|error| {
+    async fn successor(&self, delivery: &Delivery, ack_wait: Duration) -> Option<JobId> {
+        let found = tokio::time::timeout(ack_wait / 2, self.store.active_in(&delivery.ticket)).await;
+        found.unwrap_or_else(|_| Err(StoreError::timed_out())).unwrap_or_else(|error| {
             tracing::debug!(error = %error, "the relay finds whoever waits");
             None
         })
     }
 
-    async fn run(&self, claimed: Claimed, delivery: Delivery, ack_wait: Duration, stop: CancellationToken) {
-        let alive = self.bus.in_progress(&delivery, ack_wait / 3);
+    async fn run(&self, claimed: Claimed, delivery: Delivery, stop: CancellationToken) {
         let live = Live::start(&self.bus, claimed.job.clone(), self.settings.progress_interval);
         let claimed = Arc::new(claimed);
         tracing::info!(takeovers = claimed.job.takeovers, "running");
@@ -105,7 +107,6 @@ impl Worker {
             Counts { attempts: job.attempts, max_attempts: job.max_attempts, takeovers: job.takeovers };
         let policy = Policy { retry_base: self.settings.retry_base, jitter: rand::random() };
         self.finish(&claimed, &delivery, live, decide(outcome, counts, policy)).await;
-        drop(alive);
     }
 
     /// Runs the attempt in a task of its own, so that a panic is an outcome.
@@ -159,9 +160,10 @@ impl Worker {
     }
 
     /// The job of a ticket is over. Whoever ended it may have died before it showed that.
-    async fn show_the_end(&self, delivery: &Delivery) {
+    async fn show_the_end(&self, delivery: &Delivery, ack_wait: Duration) {
         let ticket = &delivery.ticket;
-        if let Ok(Some(view)) = self.store.job(&ticket.workspace_id, ticket.job_id).await {
+        let job = self.store.job(&ticket.workspace_id, ticket.job_id);
+        if let Ok(Ok(Some(view))) = tokio::time::timeout(ack_wait / 2, job).await {
             self.post(&view).await;
         }
     }

@@ -1,11 +1,16 @@
 //! What a session may ask of the worker while it runs: Postgres, seen through the job's lease.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use connectors::{ConnectorSpec, Credentials, ErrorClass, Host, Known, SourceError};
 use protocol::{ObjectName, Table};
 use store::{Lease, Store, StoreError};
 
 use crate::patience::patiently;
+
+/// New credentials are tried to be saved for so long.
+const SAVE_MAX: Duration = Duration::from_secs(60);
 
 /// Keeps what a session wants kept, and tells what is there.
 pub(crate) struct Keeper {
@@ -24,8 +29,11 @@ impl Keeper {
 #[async_trait]
 impl Host for Keeper {
     async fn save_credentials(&self, new: &Credentials) -> Result<(), SourceError> {
-        // The vendor takes the old ones no more: these must not be lost.
-        patiently(|| self.store.rotate_credentials(&self.lease, new.expose())).await.map_err(refused)
+        // The vendor takes the old ones no more: these must not be lost. Whoever saves them may be all that is left of
+        // the attempt, so nobody else ends the wait.
+        let save = patiently(|| self.store.rotate_credentials(&self.lease, new.expose()));
+        let saved = tokio::time::timeout(SAVE_MAX, save).await;
+        saved.unwrap_or_else(|_| Err(StoreError::timed_out())).map_err(refused)
     }
 
     async fn known(&self, object: &ObjectName) -> Result<Known, SourceError> {

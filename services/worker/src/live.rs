@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bus::{BoardCell, Bus};
 use protocol::{JobView, Progress};
+use store::Fenced;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -29,9 +30,11 @@ impl Live {
         Self { view, views, writer, bus: bus.clone() }
     }
 
-    /// Reports progress that was committed as `revision`. Of two transactions that ran side by side the later revision
+    /// Reports progress that was committed. Of two transactions that ran side by side the later revision
     /// may have the smaller progress, and may be reported first.
-    pub(crate) fn progress(&mut self, progress: Progress, revision: u64) {
+    pub(crate) fn progress(&mut self, progress: Progress, fenced: Fenced) {
+        let Fenced { revision, cancel_requested } = fenced;
+        self.view.cancel_requested |= cancel_requested;
         if revision < self.view.revision {
             return;
         }

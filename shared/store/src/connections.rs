@@ -90,10 +90,11 @@ impl Store {
             .collect()
     }
 
-    /// Replaces credentials that the vendor rotated while a job ran. The account stays.
+    /// Replaces credentials that the vendor rotated while a job ran. The account stays. A job that ended meanwhile, because
+    /// it was cancelled, still may, as long as no other one of its scope is active.
     ///
     /// # Errors
-    /// [`StoreError::LeaseLost`] if the job is not ours any more, or somebody gave new credentials meanwhile: theirs
+    /// [`StoreError::LeaseLost`] if the job is somebody else's by now, or somebody gave new credentials meanwhile: theirs
     /// count. If Postgres is not available: then the new credentials must not be used.
     pub async fn rotate_credentials(
         &self,
@@ -105,7 +106,8 @@ impl Store {
         let done = sqlx::query!(
             r#"UPDATE connections SET credentials = $3, updated_at = now()
                WHERE workspace_id = $1 AND connector = $2 AND generation = $4
-                 AND EXISTS (SELECT FROM jobs WHERE id = $5 AND lease_token = $6)"#,
+                 AND (EXISTS (SELECT FROM jobs WHERE id = $5 AND lease_token = $6)
+                      OR NOT EXISTS (SELECT FROM jobs WHERE workspace_id = $1 AND scope = $2 AND status IN ('pending', 'running')))"#,
             lease.workspace_id.as_str(),
             lease.connector.as_str(),
             sealed,

@@ -37,8 +37,8 @@ impl StoreError {
 }
 
 /// SQLSTATE classes and codes that mean "not now": connection exceptions, resources, shutdown,
-/// serialization failure, deadlock, read-only standby.
-const TRANSIENT: [&str; 6] = ["08", "53", "57P", "40001", "40P01", "25006"];
+/// serialization failure, deadlock, read-only standby, a lock that was not free.
+const TRANSIENT: [&str; 7] = ["08", "53", "57P", "40001", "40P01", "25006", "55P03"];
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {

@@ -3,8 +3,9 @@
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgPool, Postgres, Transaction};
+use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
 
 use crate::StoreError;
 use crate::secrets::SecretKey;
@@ -44,6 +45,33 @@ pub struct Store {
     pub(crate) key: SecretKey,
 }
 
+/// One of the few control connections. Given up in the middle of a statement it is closed: the pool would ask it whether
+/// it is well, and wait for an answer that may never come.
+pub(crate) struct Control {
+    connection: PoolConnection<Postgres>,
+    rests: bool,
+}
+
+impl Control {
+    /// To run a statement on.
+    pub(crate) fn busy(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+
+    /// The statement was answered.
+    pub(crate) fn rest(mut self) {
+        self.rests = true;
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        if !self.rests {
+            self.connection.close_on_drop();
+        }
+    }
+}
+
 impl Store {
     /// A store that connects when first used, so that a process can start while Postgres is away.
     ///
@@ -79,6 +107,11 @@ impl Store {
         };
         let control = pool(CONTROL_CONNECTIONS_MAX, connect.clone());
         Ok(Self { pool: pool(options.connections_max, connect), control, key })
+    }
+
+    /// A connection for what decides who runs a job.
+    pub(crate) async fn control(&self) -> Result<Control, StoreError> {
+        Ok(Control { connection: self.control.acquire().await?, rests: false })
     }
 
     /// Begins a transaction. If no connection is free, or Postgres is away, it is tried again for so long: nothing was

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tracing::Instrument;
 use url::{Url, form_urlencoded};
 
 use super::api::address;
@@ -27,7 +28,7 @@ pub(super) enum Tokens {
     /// A service key or a private app's token.
     Static(Token),
     /// Access tokens that last for half an hour.
-    Oauth(Box<Oauth>),
+    Oauth(Arc<Oauth>),
 }
 
 /// What a request is authorized with.
@@ -50,7 +51,7 @@ pub(super) struct Oauth {
     door: Door,
     host: Arc<dyn Host>,
     /// Held while a token is fetched, so that all who need one wait for the same.
-    held: Mutex<Held>,
+    held: Arc<Mutex<Held>>,
 }
 
 struct Held {
@@ -119,7 +120,7 @@ impl Tokens {
                 let expires_at = credentials.field("expiresAt").and_then(parse);
                 let refresh_at = expires_at.map(|at| Millis(at.0.saturating_sub(EARLY_MS)));
                 let held = Held { credentials, token, refresh_at, unsaved: None, refused: None };
-                Ok(Self::Oauth(Box::new(Oauth { door: door(), host, held: Mutex::new(held) })))
+                Ok(Self::Oauth(Arc::new(Oauth { door: door(), host, held: Arc::new(Mutex::new(held)) })))
             }
         }
     }
@@ -133,11 +134,11 @@ impl Tokens {
             Self::Static(token) => return Ok(token.clone()),
             Self::Oauth(oauth) => oauth,
         };
-        let mut held = oauth.held.lock().await;
+        let held = Arc::clone(&oauth.held).lock_owned().await;
         let is_due = held.refresh_at.is_some_and(|at| at <= Millis::now());
         match &held.token {
             Some(token) if !is_due => Ok(token.clone()),
-            _ => oauth.renew(&mut held).await,
+            _ => oauth.renew_to_the_end(held).await,
         }
     }
 
@@ -147,16 +148,35 @@ impl Tokens {
     /// As [`Tokens::token`].
     pub(super) async fn instead_of(&self, refused: &Token) -> Result<Option<Token>, SourceError> {
         let Self::Oauth(oauth) = self else { return Ok(None) };
-        let mut held = oauth.held.lock().await;
+        let held = Arc::clone(&oauth.held).lock_owned().await;
         match &held.token {
             // Somebody else was refused, too, and faster.
             Some(token) if token.number != refused.number => Ok(Some(token.clone())),
-            _ => oauth.renew(&mut held).await.map(Some),
+            _ => oauth.renew_to_the_end(held).await.map(Some),
         }
     }
 }
 
 impl Oauth {
+    /// Renews in a task of its own: whoever waits may be dropped at any moment, because the job is cancelled or its time
+    /// is over, and a vendor that has issued new credentials may take the old ones no more.
+    async fn renew_to_the_end(
+        self: &Arc<Self>,
+        mut held: OwnedMutexGuard<Held>,
+    ) -> Result<Token, SourceError> {
+        let oauth = Arc::clone(self);
+        let renewing = async move { oauth.renew(&mut held).await };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a request and a write, each bounded; must outlive its caller"
+        )]
+        let renewed = tokio::spawn(renewing.in_current_span()).await;
+        renewed.unwrap_or_else(|error| {
+            tracing::error!(error = %error, "renewing a token failed");
+            Err(SourceError::new(ErrorClass::Transient, "A token could not be renewed"))
+        })
+    }
+
     /// Fetches a token and has it stored, and only then lets it be used.
     async fn renew(&self, held: &mut Held) -> Result<Token, SourceError> {
         if let Some(refused) = &held.refused {

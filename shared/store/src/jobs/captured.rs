@@ -1,11 +1,11 @@
 //! Records that could not be transformed: kept until they can be, or are gone.
 
-use protocol::{ObjectName, Rejected, SyncMode, Table};
+use protocol::{JobId, ObjectName, Rejected, SyncMode, Table};
 use sqlx::PgConnection;
 
 use super::claim::Lease;
 use super::page::PageBatch;
-use crate::{StoreError, records};
+use crate::{Store, StoreError, records};
 
 /// Keeps what could not be transformed: the last thing that was wrong with each record.
 pub(super) async fn capture(
@@ -61,6 +61,34 @@ pub(super) async fn forget(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+impl Store {
+    /// Makes up to `limit` of the records that `before` captured this job's own: those of objects whose cursors it was
+    /// handed. Answers how many it was. May be done again at any time.
+    ///
+    /// # Errors
+    /// If Postgres is not available. If the lease is lost, it was none.
+    pub async fn adopt_captured(&self, lease: &Lease, before: JobId, limit: u32) -> Result<u64, StoreError> {
+        let done = sqlx::query!(
+            r#"UPDATE record_errors e SET job_id = $4
+               FROM (SELECT object, external_id FROM record_errors
+                     WHERE workspace_id = $1 AND connector = $2 AND job_id = $3
+                       AND object IN (SELECT object FROM cursors WHERE workspace_id = $1 AND connector = $2 AND job_id = $4)
+                     LIMIT $5) AS theirs
+               WHERE e.workspace_id = $1 AND e.connector = $2 AND e.object = theirs.object AND e.external_id = theirs.external_id
+                 AND EXISTS (SELECT FROM jobs WHERE id = $4 AND lease_token = $6)"#,
+            lease.workspace_id.as_str(),
+            lease.connector.as_str(),
+            before.0,
+            lease.job_id.0,
+            i64::from(limit),
+            lease.token
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected())
+    }
 }
 
 /// Removes captured errors that are history. After the last page of a full sync, whatever this job did not

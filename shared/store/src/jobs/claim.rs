@@ -5,6 +5,7 @@ use std::time::Duration;
 use protocol::{ConnectorName, JobId, JobView, ObjectName, SyncMode, WorkspaceId};
 use serde::Deserialize;
 use serde_json::Value;
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -127,6 +128,7 @@ impl Store {
     /// If Postgres is not available.
     pub async fn claim(&self, job_id: JobId, holder: &str, lease: Duration) -> Result<Claim, StoreError> {
         let token = Uuid::new_v4();
+        let mut control = self.control().await?;
         let row = sqlx::query!(
             r#"WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
                claimed AS (
@@ -157,9 +159,14 @@ impl Store {
             holder,
             lease.as_secs_f64()
         )
-        .fetch_optional(&self.control)
+        .fetch_optional(control.busy())
         .await?;
-        let Some(r) = row else { return Ok(Claim::Refused(self.why_not_claimable(job_id).await?)) };
+        let Some(r) = row else {
+            let why = why_not_claimable(control.busy(), job_id).await?;
+            control.rest();
+            return Ok(Claim::Refused(why));
+        };
+        control.rest();
         let extras = Extras {
             account_id: r.account_id,
             utc_offset_ms: r.utc_offset_ms,
@@ -222,25 +229,13 @@ impl Store {
         Ok(Claimed { lease, job, account_id, utc_offset_ms, credentials, cursors })
     }
 
-    async fn why_not_claimable(&self, job_id: JobId) -> Result<NotClaimable, StoreError> {
-        let row = sqlx::query!("SELECT status, run_at, lease_expires_at FROM jobs WHERE id = $1", job_id.0)
-            .fetch_optional(&self.control)
-            .await?;
-        Ok(match row {
-            Some(row) if row.status == "pending" => NotClaimable::NotBefore(row.run_at),
-            Some(row) if row.status == "running" => {
-                NotClaimable::LeasedUntil(row.lease_expires_at.unwrap_or(OffsetDateTime::UNIX_EPOCH))
-            }
-            _ => NotClaimable::Over,
-        })
-    }
-
     /// Renews the lease while nothing is committed: during a long wait for the vendor. Answers whether somebody asked
     /// to cancel the job.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`], or if Postgres is not available.
     pub async fn renew_lease(&self, lease: &Lease) -> Result<bool, StoreError> {
+        let mut control = self.control().await?;
         let row = sqlx::query!(
             r#"WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
                UPDATE jobs SET lease_expires_at = now() + make_interval(secs => $3)
@@ -250,9 +245,22 @@ impl Store {
             lease.token,
             lease.duration.as_secs_f64()
         )
-        .fetch_optional(&self.control)
-        .await?
-        .ok_or(StoreError::LeaseLost)?;
-        Ok(row.cancel_requested)
+        .fetch_optional(control.busy())
+        .await?;
+        control.rest();
+        Ok(row.ok_or(StoreError::LeaseLost)?.cancel_requested)
     }
+}
+
+async fn why_not_claimable(conn: &mut PgConnection, job_id: JobId) -> Result<NotClaimable, StoreError> {
+    let row = sqlx::query!("SELECT status, run_at, lease_expires_at FROM jobs WHERE id = $1", job_id.0)
+        .fetch_optional(conn)
+        .await?;
+    Ok(match row {
+        Some(row) if row.status == "pending" => NotClaimable::NotBefore(row.run_at),
+        Some(row) if row.status == "running" => {
+            NotClaimable::LeasedUntil(row.lease_expires_at.unwrap_or(OffsetDateTime::UNIX_EPOCH))
+        }
+        _ => NotClaimable::Over,
+    })
 }

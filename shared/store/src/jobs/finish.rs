@@ -97,6 +97,7 @@ impl Store {
     /// [`StoreError::LeaseLost`], or if Postgres is not available.
     pub async fn end_job(&self, lease: &Lease, ending: &Ending) -> Result<JobView, StoreError> {
         let result = ending.result.as_ref().map(serde_json::to_value).transpose().map_err(corrupt)?;
+        let mut control = self.control().await?;
         let row = sqlx::query_as!(
             JobRow,
             r#"UPDATE jobs SET
@@ -122,10 +123,10 @@ impl Store {
             ending.error.as_ref().map(Failure::to_value).transpose()?,
             NEWEST
         )
-        .fetch_optional(&self.control)
-        .await?
-        .ok_or(StoreError::LeaseLost)?;
-        row.try_into()
+        .fetch_optional(control.busy())
+        .await?;
+        control.rest();
+        row.ok_or(StoreError::LeaseLost)?.try_into()
     }
 
     /// Puts the job back: it runs again, from its cursors, after the delay. If somebody asked to cancel it, it is over
@@ -134,6 +135,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::LeaseLost`], or if Postgres is not available.
     pub async fn rest_job(&self, lease: &Lease, resting: &Resting) -> Result<JobView, StoreError> {
+        let mut control = self.control().await?;
         let row = sqlx::query_as!(
             JobRow,
             r#"UPDATE jobs SET
@@ -163,9 +165,9 @@ impl Store {
             resting.error.as_ref().map(Failure::to_value).transpose()?,
             NEWEST
         )
-        .fetch_optional(&self.control)
-        .await?
-        .ok_or(StoreError::LeaseLost)?;
-        row.try_into()
+        .fetch_optional(control.busy())
+        .await?;
+        control.rest();
+        row.ok_or(StoreError::LeaseLost)?.try_into()
     }
 }

@@ -67,17 +67,16 @@ impl Store {
         ))
     }
 
-    /// The job that waits for a worker in the scope of a ticket, if it is due.
+    /// The job that is active in the scope of a ticket.
     ///
     /// Plan: Index Scan on `jobs_one_active`.
     ///
     /// # Errors
     /// If Postgres is not available.
-    pub async fn waiting_in(&self, ticket: &Ticket) -> Result<Option<JobId>, StoreError> {
+    pub async fn active_in(&self, ticket: &Ticket) -> Result<Option<JobId>, StoreError> {
         let id = sqlx::query_scalar!(
             r#"SELECT id FROM jobs
-               WHERE workspace_id = $1 AND job_type = $2 AND scope = $3 AND status IN ('pending', 'running')
-                 AND status = 'pending' AND run_at <= now()"#,
+               WHERE workspace_id = $1 AND job_type = $2 AND scope = $3 AND status IN ('pending', 'running')"#,
             ticket.workspace_id.as_str(),
             ticket.job_type.as_str(),
             ticket.scope.as_str()

@@ -84,13 +84,20 @@ async fn remember(conn: &mut PgConnection, sync_id: JobId, accepted: &[Accepted]
     Ok(())
 }
 
-/// Hands what a job has committed to the one that tries it again: it goes on from there, with the same counts. If
-/// another job of the scope has run since, the cursors are that one's and nothing is handed on.
+/// Hands what a job has committed to the one that tries it again: it goes on from there, with the same counts and the same
+/// progress. Object by object: if another job has read one since, or other credentials were given, nothing is handed on.
+/// What was captured follows when the job runs: see [`Store::adopt_captured`].
 async fn resume(conn: &mut PgConnection, before: JobId, job: &NewJob) -> Result<(), StoreError> {
     sqlx::query!(
-        r#"WITH cursors AS (
-               UPDATE cursors SET job_id = $4 WHERE workspace_id = $1 AND connector = $2 AND job_id = $3)
-           UPDATE record_errors SET job_id = $4 WHERE workspace_id = $1 AND connector = $2 AND job_id = $3"#,
+        r#"WITH moved AS (
+               UPDATE cursors k SET job_id = $4
+               FROM connections c
+               WHERE k.workspace_id = $1 AND k.connector = $2 AND k.job_id = $3
+                 AND c.workspace_id = $1 AND c.connector = $2 AND c.generation = k.generation
+               RETURNING 1)
+           UPDATE jobs SET progress = before.progress || jsonb_build_object('message', jobs.progress->'message'), revision = jobs.revision + 1
+           FROM jobs before
+           WHERE jobs.id = $4 AND before.id = $3 AND EXISTS (SELECT FROM moved)"#,
         job.workspace_id.as_str(),
         job.scope.as_str(),
         before.0,

@@ -116,6 +116,18 @@ async fn new_credentials_forget_positions_and_where_increments_start_and_rotated
     assert_eq!(world.one::<i64>("SELECT count(checkpoint) FROM cursors").await, 0, "and the old one is gone");
 }
 
+#[tokio::test]
+async fn credentials_that_were_rotated_while_a_job_was_cancelled_are_kept_unless_another_job_is_active() {
+    let world = World::new().await;
+    let first = world.running().await;
+    end(&world, &first).await;
+    world.store.rotate_credentials(&first.lease, &json!({"token": "new"})).await.unwrap();
+    let second = world.running().await;
+    assert_eq!(*second.credentials.as_ref().unwrap(), Some(json!({"token": "new"})));
+    let late = world.store.rotate_credentials(&first.lease, &json!({"token": "late"})).await;
+    assert!(matches!(late, Err(store::StoreError::LeaseLost)), "the other job's are newer: {late:?}");
+}
+
 async fn end(world: &World, claimed: &Claimed) {
     let ending = Ending { status: JobStatus::Failed, error: None, result: None, message: "Over".to_owned() };
     world.store.end_job(&claimed.lease, &ending).await.unwrap();

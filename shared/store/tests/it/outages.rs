@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use devstack::proxy::TcpProxy;
-use store::{PoolOptions, SecretKey, Store, StoreError};
+use store::{Lease, PoolOptions, SecretKey, Store, StoreError};
 
 use crate::fixture::{KEY, LEASE, World, deal, deals, new_job, progress, workspace};
 
@@ -46,9 +46,9 @@ async fn while_postgres_is_cut_off_everything_is_unavailable_and_soon_told() {
 
     let asked = Instant::now();
     let page = deals(vec![deal("1", "10")]);
-    for _ in 0..CONNECTIONS {
-        unavailable(store.commit_pages(&claimed.lease, std::slice::from_ref(&page), &progress(1)).await);
-    }
+    // A page waits for a connection for as long as its lease lasts, and no longer.
+    let lease = Lease { duration: Duration::from_millis(100), ..claimed.lease.clone() };
+    unavailable(store.commit_pages(&lease, std::slice::from_ref(&page), &progress(1)).await);
     let (acme, job) = (workspace("acme"), [new_job("acme", "monday")]);
     let (accept, claim, read, migrate, ping) = tokio::join!(
         store.accept(&job),

@@ -39,6 +39,9 @@ async fn a_job_that_is_tried_again_goes_on_from_the_last_page_with_the_same_coun
     let cursor = &second.cursors[0];
     assert_eq!(cursor.position, Some(json!({"after": "100"})));
     assert_eq!((cursor.listed, cursor.written, cursor.captured, cursor.pages), (3, 2, 1, 1));
+    assert_eq!((second.job.progress.current, second.job.progress.total), (3, 1_000), "and the same progress");
+    assert_eq!(world.store.adopt_captured(&second.lease, first.job.id, 10).await.unwrap(), 1);
+    assert_eq!(world.store.adopt_captured(&second.lease, first.job.id, 10).await.unwrap(), 0);
     let captured = world.store.captured(&second.job, 10).await.unwrap();
     assert_eq!(captured.len(), 1, "its captured records are the new job's to report");
     let row = world.store.job(&workspace("acme"), second.job.id).await.unwrap().unwrap();
@@ -55,7 +58,23 @@ async fn a_job_that_is_tried_again_after_another_one_ran_takes_nothing_from_that
     end(&world, &between, JobStatus::Cancelled).await;
     let second = retry(&world, first.job.id).await;
     assert_eq!(second.cursors[0].position, None, "it starts anew");
-    assert_eq!(second.cursors[0].listed, 0);
+    assert_eq!((second.cursors[0].listed, second.job.progress.current), (0, 0));
+    assert_eq!(world.store.adopt_captured(&second.lease, first.job.id, 10).await.unwrap(), 0);
+    assert!(
+        world.store.captured(&second.job, 10).await.unwrap().is_empty(),
+        "nor does it report the old one's"
+    );
+}
+
+#[tokio::test]
+async fn a_job_that_is_tried_again_with_other_credentials_takes_nothing_from_the_old_account() {
+    let world = World::new().await;
+    let first = stopped(&world).await;
+    let other = json!({"token": "of another account"});
+    world.store.put_connection(&workspace("acme"), &"hubspot".parse().unwrap(), &other).await.unwrap();
+    let second = retry(&world, first.job.id).await;
+    assert!(second.cursors.is_empty(), "{:?}", second.cursors);
+    assert_eq!(world.store.adopt_captured(&second.lease, first.job.id, 10).await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -80,7 +80,7 @@ async fn an_unchanged_row_is_not_locked() {
     let page = deals(vec![deal("001", "1.5")]);
     let error =
         store.commit_pages(&claimed.lease, std::slice::from_ref(&page), &progress(201)).await.unwrap_err();
-    let StoreError::Refused(error) = error else { panic!("{error:?}") };
+    let StoreError::Unavailable(error) = error else { panic!("{error:?}") };
     assert_eq!(error.as_database_error().unwrap().code().as_deref(), Some("55P03"), "lock timeout");
     reader.rollback().await.unwrap();
     store.commit_pages(&claimed.lease, &[page], &progress(201)).await.unwrap();
