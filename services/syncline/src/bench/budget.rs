@@ -21,8 +21,11 @@ use crate::lab_workspace;
 use crate::roles::Role;
 
 const WORKERS: usize = 8;
-/// More than workers: each of them has a job at any time.
-const WORKSPACES: usize = 12;
+/// As many as there are slots, so that each worker has jobs at any time, and each workspace its first contact at the
+/// start: the request that asks which account it is cannot be counted for the account before the answer.
+const WORKSPACES: usize = WORKERS * SLOTS;
+/// Jobs at a time in a worker.
+const SLOTS: usize = 2;
 /// How long the measured time is, if nothing is said.
 pub(super) const SECONDS: u32 = 180;
 /// Answers of 429 in 10,000 requests.
@@ -44,7 +47,7 @@ pub(super) struct Budgets {
     pub workers: usize,
     pub workspaces: usize,
     pub seconds: f64,
-    /// Of all classes, from the first one on.
+    /// Of all classes, from the start on.
     pub requests: u64,
     /// Of them, refused with 429.
     pub refused: u64,
@@ -67,8 +70,7 @@ pub(super) async fn measure(config: &Config, seconds: u32) -> anyhow::Result<Bud
     let mut config = config.clone();
     // The workers open what the instance sealed.
     config.secrets.encryption_key = SecretKey::generate()?.into();
-    // A job each, so that no process does the work of the others.
-    (config.worker.slots_high, config.worker.slots_normal, config.worker.slots_low) = (0, 1, 0);
+    (config.worker.slots_high, config.worker.slots_normal, config.worker.slots_low) = (0, SLOTS, 0);
     config.http.listen = ([127, 0, 0, 1], 0).into();
     let instance = Box::pin(super::start(&config, Some(lab.clone()), vec![Role::Worker])).await?;
     let measured = measure_on(&instance, &config, &lab, seconds).await;
@@ -126,9 +128,9 @@ async fn sync_for_ever(client: Client, workspace: WorkspaceId) -> anyhow::Result
     }
 }
 
-/// As many jobs run as there are workers.
+/// Every workspace is being synced.
 async fn at_work(instance: &Instance) -> anyhow::Result<()> {
-    while jobs(instance, "running").await? < WORKERS as u64 {
+    while jobs(instance, "running").await? < WORKSPACES as u64 {
         sleep(POLL_INTERVAL).await;
     }
     Ok(())
