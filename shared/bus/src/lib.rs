@@ -9,6 +9,7 @@ mod budgets;
 mod connect;
 mod error;
 mod lane;
+mod replace;
 mod service;
 mod settle;
 mod ticket;

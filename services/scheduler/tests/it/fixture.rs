@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bus::{Bus, BusOptions, Lane, Published, Settlement};
+use bus::{Bus, BusOptions, Delivery, Lane, Published, Settlement};
 use devstack::testing::TestEnv;
 use devstack::{NatsUser, Stack};
 use protocol::{JobId, Priority, TICKET_VERSION, Ticket, WorkspaceId};
@@ -182,6 +182,16 @@ impl Queue {
         self.bus.connected().await;
     }
 
+    /// Takes the next ticket in hand.
+    pub async fn take(&mut self) -> Delivery {
+        let next = tokio::time::timeout(PATIENCE, self.lane.next()).await;
+        next.expect("the queue does not deliver").unwrap()
+    }
+
+    pub async fn settle(&self, delivery: &Delivery) {
+        self.bus.settle(delivery, Settlement::Ack).await.unwrap();
+    }
+
     /// Takes every ticket out of the queue, which is every one in front of one that is published now. Answers
     /// their jobs and numbers.
     pub async fn drain(&mut self) -> Vec<(JobId, i32)> {
@@ -191,9 +201,8 @@ impl Queue {
         assert_eq!(self.publish(last.clone()).await, Published::Stored);
         let mut tickets = Vec::new();
         loop {
-            let next = tokio::time::timeout(PATIENCE, self.lane.next()).await;
-            let delivery = next.expect("the queue does not deliver").unwrap();
-            self.bus.settle(&delivery, Settlement::Ack).await.unwrap();
+            let delivery = self.take().await;
+            self.settle(&delivery).await;
             if delivery.ticket == last {
                 return tickets;
             }

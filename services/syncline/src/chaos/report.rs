@@ -73,9 +73,9 @@ impl Report {
         self.vendor.answers429.saturating_sub(self.vendor.answers429_by_fault)
     }
 
-    /// One of a hundred requests.
+    /// Three in ten thousand requests.
     fn allowed_429(&self) -> u64 {
-        self.vendor.requests / 100
+        (self.vendor.requests * 3).div_ceil(10_000)
     }
 
     fn ended(&self, status: &str) -> usize {

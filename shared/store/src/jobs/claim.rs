@@ -5,11 +5,11 @@ use std::time::Duration;
 use protocol::{ConnectorName, JobId, JobView, ObjectName, SyncMode, WorkspaceId};
 use serde::Deserialize;
 use serde_json::Value;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::row::{JobRow, corrupt};
+use crate::pool::Control;
 use crate::{Store, StoreError, connections};
 
 /// The right to run a job and to write for it. Every write of a running job carries it.
@@ -133,13 +133,12 @@ impl Store {
             r#"WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
                claimed AS (
                    UPDATE jobs SET
-                       status = 'running', waiting_reason = NULL,
+                       status = 'running', waiting_reason = NULL, revision = revision + 1,
                        attempts = attempts + CASE WHEN status = 'pending' THEN 1 ELSE 0 END,
                        takeovers = takeovers + CASE WHEN status = 'running' THEN 1 ELSE 0 END,
                        lease_token = $2, lease_holder = $3,
                        lease_expires_at = now() + make_interval(secs => $4),
-                       started_at = coalesce(started_at, now()),
-                       revision = revision + 1
+                       started_at = coalesce(started_at, now())
                    FROM relaxed
                    WHERE id = $1
                      AND ((status = 'pending' AND run_at <= now()) OR (status = 'running' AND lease_expires_at <= now()))
@@ -161,11 +160,7 @@ impl Store {
         )
         .fetch_optional(control.busy())
         .await?;
-        let Some(r) = row else {
-            let why = why_not_claimable(control.busy(), job_id).await?;
-            control.rest();
-            return Ok(Claim::Refused(why));
-        };
+        let Some(r) = row else { return refused(control, job_id).await };
         control.rest();
         let extras = Extras {
             account_id: r.account_id,
@@ -252,15 +247,17 @@ impl Store {
     }
 }
 
-async fn why_not_claimable(conn: &mut PgConnection, job_id: JobId) -> Result<NotClaimable, StoreError> {
+/// Why it is not ours.
+async fn refused(mut control: Control, job_id: JobId) -> Result<Claim, StoreError> {
     let row = sqlx::query!("SELECT status, run_at, lease_expires_at FROM jobs WHERE id = $1", job_id.0)
-        .fetch_optional(conn)
+        .fetch_optional(control.busy())
         .await?;
-    Ok(match row {
+    control.rest();
+    Ok(Claim::Refused(match row {
         Some(row) if row.status == "pending" => NotClaimable::NotBefore(row.run_at),
         Some(row) if row.status == "running" => {
             NotClaimable::LeasedUntil(row.lease_expires_at.unwrap_or(OffsetDateTime::UNIX_EPOCH))
         }
         _ => NotClaimable::Over,
-    })
+    }))
 }
