@@ -5,6 +5,7 @@ mod answers;
 mod approve;
 mod build;
 mod cancel;
+mod checks;
 mod once;
 mod request;
 mod retry;

@@ -10,9 +10,10 @@ use runtime::{ApiError, Json, PathParams};
 use serde_json::json;
 
 use crate::answers::{RetryRequest, SyncAccepted};
+use crate::checks::known_connector;
 use crate::once::Once;
 use crate::request::{Request, Wanted, job_of};
-use crate::routes::{Ingress, Shared, known_connector, require_workspace, store_error};
+use crate::routes::{Ingress, Shared, require_workspace, store_error};
 
 /// Try a job again
 ///

@@ -8,13 +8,8 @@ use axum::http::HeaderMap;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
-use connectors::{ConnectorSpec, Registry};
-use protocol::{
-    ConnectorName, JobView, ObjectName, Priority, Problem, ProblemKind, SyncOptions, TIMEOUT_SECONDS_MAX,
-    WorkspaceId,
-};
+use protocol::{ConnectorName, JobView, Priority, Problem, ProblemKind, SyncOptions, WorkspaceId};
 use runtime::{ApiError, Json, PathParams};
-use serde_json::Value;
 use store::{Store, StoreError, StoredConnection};
 use utoipa::OpenApi;
 
@@ -23,15 +18,13 @@ use crate::answers::{
     ConnectionAnswer, ConnectionRequest, ConnectionsAnswer, ConnectorJob, SyncAccepted, SyncRequest,
     WorkspaceAnswer, WorkspaceRequest,
 };
+use crate::checks::{check_credentials, known_connector, known_objects, known_timeout, spec};
 use crate::once::Once;
 use crate::request::{Request, Wanted};
 use crate::{approve, cancel, retry};
 
 /// The longest name of a workspace, in characters.
 const WORKSPACE_NAME_MAX: usize = 200;
-/// The longest credential field, in bytes: service account keys have about 2,300.
-const CREDENTIAL_MAX: usize = 16 * 1024;
-
 /// What the routes need.
 #[derive(Debug, Clone)]
 pub struct Ingress {
@@ -118,14 +111,6 @@ async fn post_sync(
     let priority = asked.priority.unwrap_or(Priority::Normal);
     let wanted = |connector| Wanted { connector, options: options.clone(), priority, retry_of: None };
     request.answer(connectors.into_iter().map(wanted).collect(), asked.connector_type.is_none()).await
-}
-
-fn known_timeout(seconds: Option<u32>) -> Result<Option<u32>, ApiError> {
-    if seconds.is_some_and(|seconds| !(1..=TIMEOUT_SECONDS_MAX).contains(&seconds)) {
-        let detail = format!("`timeoutSeconds` must be 1 to {TIMEOUT_SECONDS_MAX}.");
-        return Err(ApiError::new(ProblemKind::InvalidField, detail));
-    }
-    Ok(seconds)
 }
 
 /// Set a workspace up
@@ -215,73 +200,6 @@ pub(crate) async fn require_workspace(ingress: &Ingress, id: &WorkspaceId) -> Re
     } else {
         Err(unknown_workspace(id))
     }
-}
-
-fn spec(connector: &ConnectorName) -> Result<&'static ConnectorSpec, ApiError> {
-    let found = Registry::specs().iter().find(|spec| spec.name == connector.as_str());
-    found.copied().ok_or_else(|| ApiError::internal("a known connector without a spec"))
-}
-
-pub(crate) fn known_connector(name: &str) -> Result<ConnectorName, ApiError> {
-    let known = Registry::specs().iter().map(|spec| spec.name);
-    if known.clone().any(|known| known == name) {
-        return name.parse().map_err(ApiError::internal);
-    }
-    let known: Vec<_> = known.map(|known| format!("`{known}`")).collect();
-    let shown: String = name.chars().take(64).collect();
-    let detail = format!("There is no connector {shown:?}. There is: {}.", known.join(", "));
-    Err(ApiError::new(ProblemKind::UnknownConnector, detail))
-}
-
-/// The objects asked for, if every connector asked has them.
-fn known_objects(
-    names: Option<Vec<String>>,
-    connectors: &[ConnectorName],
-) -> Result<Vec<ObjectName>, ApiError> {
-    let Some(names) = names else { return Ok(Vec::new()) };
-    let refuse = |detail: String| Err(ApiError::new(ProblemKind::InvalidField, detail));
-    if names.is_empty() {
-        return refuse("`objects` is empty; leave it out for all of them.".to_owned());
-    }
-    for connector in connectors {
-        let known = spec(connector)?.objects;
-        if let Some(name) = names.iter().find(|name| !known.iter().any(|object| object.name == name.as_str()))
-        {
-            let shown: String = name.chars().take(64).collect();
-            let known: Vec<_> = known.iter().map(|object| format!("`{}`", object.name)).collect();
-            return refuse(format!("`objects`: {connector} has no {shown:?}; it has {}.", known.join(", ")));
-        }
-    }
-    names.iter().map(|name| name.parse().map_err(ApiError::internal)).collect()
-}
-
-/// Names what is wrong and never repeats a value: it may be a secret in the wrong field.
-fn check_credentials(spec: &ConnectorSpec, credentials: &Value) -> Result<(), ApiError> {
-    let refuse = |detail: String| Err(ApiError::new(ProblemKind::InvalidField, detail));
-    let Some(credentials) = credentials.as_object() else {
-        return refuse("`credentials` must be an object with a text for each field.".to_owned());
-    };
-    let fields = || spec.credentials.iter().map(|f| format!("`{}`", f.name)).collect::<Vec<_>>().join(", ");
-    for (name, value) in credentials {
-        if !spec.credentials.iter().any(|field| field.name == name) {
-            let shown: String = name.chars().take(64).collect();
-            return refuse(format!(
-                "`credentials` has an unknown field {shown:?}; {} takes {}.",
-                spec.name,
-                fields()
-            ));
-        }
-        match value.as_str() {
-            None => return refuse(format!("`credentials.{name}` must be text.")),
-            Some(text) if text.len() > CREDENTIAL_MAX => {
-                return refuse(format!("`credentials.{name}` must have at most {CREDENTIAL_MAX} bytes."));
-            }
-            Some(_) => {}
-        }
-    }
-    let given =
-        |name: &str| credentials.get(name).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
-    spec.missing_credentials(given).map_or(Ok(()), refuse)
 }
 
 pub(crate) fn unknown_workspace(id: &WorkspaceId) -> ApiError {
