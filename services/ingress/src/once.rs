@@ -47,7 +47,8 @@ impl Once {
 pub(crate) fn replayed(stored: StoredAnswer) -> Result<Response, ApiError> {
     match stored {
         StoredAnswer::Same(answer) => {
-            let mut response = accepted_answer(&answer)?;
+            let url = answer.get("statusUrl").and_then(Value::as_str).unwrap_or_default();
+            let mut response = accepted_answer(url, &answer)?;
             response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
             Ok(response)
         }

@@ -7,7 +7,7 @@ use protocol::{
     ConnectorName, JOB_TYPE_SYNC, JobId, JobView, Priority, ProblemKind, SyncOptions, WorkspaceId,
 };
 use runtime::{ApiError, Json};
-use serde_json::Value;
+use serde::Serialize;
 use store::{Accepted, NewJob, RequestAccepted};
 
 use crate::acceptor::NotAccepted;
@@ -73,13 +73,13 @@ impl Request<'_> {
         if jobs.len() == 1 && takes != Takes::New && self.once.key.is_none() {
             // Nothing to be kept together with it: it goes into a commit with whatever else is posted now.
             let accepted = acceptor.accept(jobs.remove(0)).await.map_err(not_accepted)?;
-            return accepted_answer(&value(&shape(&[accepted])?)?);
+            return answered(&shape(&[accepted])?);
         }
         let key = self.once.key.as_ref().map(|key| (self.workspace_id, key));
-        let verdict = |accepted: &[Accepted]| value(&shape(accepted).ok()?).ok();
+        let verdict = |accepted: &[Accepted]| serde_json::to_value(shape(accepted).ok()?).ok();
         match acceptor.accept_request(sync_id, &jobs, key, verdict).await.map_err(not_accepted)? {
             RequestAccepted::Jobs(accepted) | RequestAccepted::Refused(accepted) => {
-                accepted_answer(&value(&shape(&accepted)?)?)
+                answered(&shape(&accepted)?)
             }
             RequestAccepted::KeyTaken => self.replay().await?.ok_or_else(|| {
                 ApiError::new(ProblemKind::Unavailable, "The Idempotency-Key was in use. Try again.")
@@ -154,16 +154,15 @@ pub(crate) async fn job_of(
     })
 }
 
-/// `202`, and where to poll: what [`SyncAccepted`] says, which may have been stored before.
-pub(crate) fn accepted_answer(answer: &Value) -> Result<Response, ApiError> {
-    let url = answer.get("statusUrl").and_then(Value::as_str).unwrap_or_default();
-    let location = HeaderValue::from_str(url).map_err(ApiError::internal)?;
-    let headers = [(LOCATION, location), (RETRY_AFTER, HeaderValue::from_static(POLL_AFTER_S))];
-    Ok((StatusCode::ACCEPTED, headers, Json(answer)).into_response())
+fn answered(answer: &SyncAccepted) -> Result<Response, ApiError> {
+    accepted_answer(&answer.status_url, answer)
 }
 
-fn value(answer: &SyncAccepted) -> Result<Value, ApiError> {
-    serde_json::to_value(answer).map_err(ApiError::internal)
+/// `202`, and where to poll. The body is a [`SyncAccepted`], or one that was stored.
+pub(crate) fn accepted_answer(status_url: &str, body: impl Serialize) -> Result<Response, ApiError> {
+    let location = HeaderValue::from_str(status_url).map_err(ApiError::internal)?;
+    let headers = [(LOCATION, location), (RETRY_AFTER, HeaderValue::from_static(POLL_AFTER_S))];
+    Ok((StatusCode::ACCEPTED, headers, Json(body)).into_response())
 }
 
 fn not_accepted(error: NotAccepted) -> ApiError {
