@@ -20,7 +20,7 @@ use crate::stack::{Plan, Stack, StackOptions};
 use crate::watchdog::Owner;
 
 /// How many [`TestEnv`]s one run may have; each costs 2 ms at the server's start.
-const ACCOUNTS: u16 = 400;
+const ACCOUNTS: u16 = 600;
 
 /// One database and one NATS account of its own, on the run's shared servers.
 #[derive(Clone)]

@@ -11,6 +11,9 @@ use worker::{Settings, Slots};
 use crate::fixture::{World, http, settings, small_lab};
 use crate::processes::Process;
 
+/// A lease that no busy machine lets run out: a takeover could only come from a stop.
+const PATIENT: [(&str, &str); 1] = [("SYNCLINE_WORKER_LEASE_MS", "60000")];
+
 /// Connects workspaces, each to an account of its own, and accepts a job for each.
 async fn accept_many(
     world: &World,
@@ -67,7 +70,7 @@ async fn all_over(world: &mut World, jobs: &[NewJob]) -> Vec<protocol::JobView> 
 async fn replacing_4_workers_one_by_one_under_50_syncs_costs_no_attempt_and_no_page() {
     let lab = LabConfig { contacts: 300, companies: 200, deals: 60, latency_ms: 120, ..small_lab() };
     let mut world = World::new(lab).await;
-    let mut workers: Vec<Process> = (0..4).map(|_| Process::start_with(&world, &[])).collect();
+    let mut workers: Vec<Process> = (0..4).map(|_| Process::start_with(&world, &PATIENT)).collect();
     let jobs = accept_many(&world, "rolling", 50, |n| 100 + n as u64, Priority::Normal).await;
     publish(&world, &jobs).await;
     world.lab.wait_for_requests(60).await;
@@ -76,7 +79,7 @@ async fn replacing_4_workers_one_by_one_under_50_syncs_costs_no_attempt_and_no_p
         let old = workers.remove(0);
         old.signal("TERM");
         assert_eq!(old.exit_code(), Some(0));
-        workers.push(Process::start_with(&world, &[]));
+        workers.push(Process::start_with(&world, &PATIENT));
         // The others, or the new one, go on meanwhile.
         world.lab.wait_for_requests(before + 20).await;
     }
