@@ -174,7 +174,8 @@ pub(crate) struct RetryRequest {
 pub(crate) struct CancelAnswer {
     /// The job, or the sync.
     pub job_id: JobId,
-    /// `cancelled`: it is over. `running`: it ends within a page, or two seconds.
+    /// `cancelled`: it is over. `running`: it ends within a page, or two seconds. Asked once more of a sync of which a
+    /// job had failed: what the sync is, `failed`.
     pub status: JobStatus,
     /// For people.
     pub message: String,

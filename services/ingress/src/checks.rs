@@ -8,11 +8,12 @@ use serde_json::Value;
 /// The longest credential field, in bytes: service account keys have about 2,300.
 const CREDENTIAL_MAX: usize = 16 * 1024;
 
+/// What is known of a connector that [`known_connector`] let through, or that is connected.
 pub(crate) fn spec(connector: &ConnectorName) -> Result<&'static ConnectorSpec, ApiError> {
-    let found = Registry::specs().iter().find(|spec| spec.name == connector.as_str());
-    found.copied().ok_or_else(|| ApiError::internal("a known connector without a spec"))
+    Registry::spec(connector).ok_or_else(|| ApiError::internal("a known connector without a spec"))
 }
 
+/// A connector's name, if there is such a connector.
 pub(crate) fn known_connector(name: &str) -> Result<ConnectorName, ApiError> {
     let known = Registry::specs().iter().map(|spec| spec.name);
     if known.clone().any(|known| known == name) {
@@ -46,6 +47,7 @@ pub(crate) fn known_objects(
     names.iter().map(|name| name.parse().map_err(ApiError::internal)).collect()
 }
 
+/// The time for an attempt, if it is within its limits.
 pub(crate) fn known_timeout(seconds: Option<u32>) -> Result<Option<u32>, ApiError> {
     if seconds.is_some_and(|seconds| !(1..=TIMEOUT_SECONDS_MAX).contains(&seconds)) {
         let detail = format!("`timeoutSeconds` must be 1 to {TIMEOUT_SECONDS_MAX}.");

@@ -65,7 +65,7 @@ pub(crate) async fn retry(
               (status = 400, description = "The body is no JSON, or not a key", body = Problem, content_type = "application/problem+json"),
               (status = 404, description = "No such workspace", body = Problem, content_type = "application/problem+json"),
               (status = 409, description = "No connector's last job is such a one", body = Problem, content_type = "application/problem+json"),
-              (status = 422, description = "Unknown field or connector, or a status that cannot be tried again", body = Problem, content_type = "application/problem+json"),
+              (status = 422, description = "Unknown field or connector, or a status that cannot be tried again, or the key was used for another request", body = Problem, content_type = "application/problem+json"),
               (status = 503, description = "Try again", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn retry_last(
     State(ingress): Shared,

@@ -38,7 +38,7 @@ pub(crate) struct BudgetAnswer {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WindowAnswer {
-    /// Requests that are used of what the vendor allows.
+    /// Requests that all workers together send: the vendor's limit without the share left to other tools.
     limit: u32,
     /// The window's length in milliseconds.
     per_ms: u64,

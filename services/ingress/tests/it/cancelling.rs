@@ -38,6 +38,8 @@ async fn a_queued_job_is_cancelled_at_once_and_everybody_who_watches_sees_it() {
     assert_eq!(body["statusUrl"], url(&job));
     let shown = world.queue.shown(job.parse().unwrap()).await;
     assert_eq!(shown.status, JobStatus::Cancelled);
+    let row = world.store.job(&workspace(), job.parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(shown.revision, row.revision);
     // Twice is as good as once, and the connector is free.
     assert_eq!(cancel(&world, &job).await.ok(200)["status"], "cancelled");
     assert_ne!(id(&world.post_hubspot().await.ok(202)), job);
@@ -100,4 +102,29 @@ async fn a_sync_of_several_jobs_is_cancelled_as_a_whole_and_says_if_one_still_ru
     assert_eq!(states, ["cancelled", "running"]);
     let row = world.store.job(&workspace(), running.parse().unwrap()).await.unwrap().unwrap();
     assert!(row.cancel_requested);
+}
+
+#[tokio::test]
+async fn a_job_that_was_cancelled_and_is_not_shown_to_be_is_shown_when_somebody_asks_again() {
+    let world = World::new().await;
+    let job = id(&world.post_hubspot().await.ok(202));
+    // Whoever cancelled it died before it could tell.
+    world.store.cancel(&workspace(), job.parse().unwrap()).await.unwrap();
+    assert_eq!(cancel(&world, &job).await.ok(200)["status"], "cancelled");
+    assert_eq!(world.queue.shown(job.parse().unwrap()).await.status, JobStatus::Cancelled);
+}
+
+#[tokio::test]
+async fn a_sync_of_which_one_job_failed_and_one_was_cancelled_answers_a_second_wish_as_well() {
+    let stores = Stores::new().await;
+    stores.connect("monday").await;
+    let wiring = stores.wiring();
+    let world = stores.ingress(wiring).await;
+    world.connected().await;
+    let sync = id(&world.post_sync(json!({})).await.ok(202));
+    let failed = claim(&world, &world.rows().await[0].id.to_string()).await;
+    let ending = Ending { status: JobStatus::Failed, error: None, result: None, message: "Over".to_owned() };
+    world.store.end_job(&failed.lease, &ending).await.unwrap();
+    assert_eq!(cancel(&world, &sync).await.ok(200)["status"], "cancelled");
+    assert_eq!(cancel(&world, &sync).await.ok(200)["status"], "failed", "as the sync reads by then");
 }

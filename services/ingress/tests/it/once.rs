@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use protocol::JobStatus;
+use protocol::{JobStatus, SyncResult};
 use reqwest::Method;
 use serde_json::{Value, json};
 use store::{Claim, Ending};
@@ -18,10 +18,15 @@ async fn post(world: &World, path: &str, key: &str, body: &Value) -> Answer {
 }
 
 async fn fail(world: &World) -> String {
+    end(world, JobStatus::Failed, None).await
+}
+
+/// Ends the newest job, as a worker does.
+async fn end(world: &World, status: JobStatus, result: Option<SyncResult>) -> String {
     let id = world.rows().await[0].id;
     let claim = world.store.claim(id, "worker", Duration::from_secs(300)).await.unwrap();
     let Claim::Claimed(claimed) = claim else { panic!("{claim:?}") };
-    let ending = Ending { status: JobStatus::Failed, error: None, result: None, message: "Over".to_owned() };
+    let ending = Ending { status, error: None, result, message: "Over".to_owned() };
     world.store.end_job(&claimed.lease, &ending).await.unwrap();
     id.to_string()
 }
@@ -65,6 +70,26 @@ async fn a_retry_with_a_key_is_made_once() {
     let first = post(&world, &path, "k", &json!({})).await.ok(202);
     assert_eq!(post(&world, &path, "k", &json!({})).await.ok(202), first);
     assert_eq!(world.rows().await.len(), 2);
+}
+
+#[tokio::test]
+async fn an_approval_with_a_key_is_made_once_while_its_job_is_active_and_after() {
+    let world = World::new().await;
+    let first = world.post_hubspot().await.ok(202);
+    let object =
+        serde_json::from_value(json!({"connectorType": "hubspot", "object": "contacts", "listed": 0,
+        "written": 0, "unchanged": 0, "captured": 0, "pages": 1, "needsReview": 150}))
+        .unwrap();
+    let result = SyncResult { results: vec![object], needs_review: true, ..SyncResult::default() };
+    end(&world, JobStatus::Completed, Some(result)).await;
+    let path = format!("/api/workspaces/acme/sync/jobs/{}/approve", first["jobId"].as_str().unwrap());
+    let approval = post(&world, &path, "k", &json!({})).await.ok(202);
+    assert_eq!(post(&world, &path, "k", &json!({})).await.ok(202), approval, "while it is active");
+    fail(&world).await;
+    let again = post(&world, &path, "k", &json!({})).await;
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    assert_eq!(again.ok(202), approval);
+    assert_eq!(world.rows().await.len(), 2, "no second allowance to delete");
 }
 
 #[tokio::test]

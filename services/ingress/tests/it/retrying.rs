@@ -111,3 +111,30 @@ async fn whatever_failed_last_is_tried_again_in_one_request() {
     let path = "/api/workspaces/nobody/sync/jobs/retry";
     world.send(Method::POST, path, "").await.problem(404, "unknown-workspace");
 }
+
+#[tokio::test]
+async fn an_approval_of_deletions_is_not_repeated_with_the_job() {
+    let world = World::new().await;
+    let approval = protocol::JobId::new();
+    let job = store::NewJob {
+        id: approval,
+        sync_id: approval,
+        workspace_id: crate::fixture::workspace(),
+        job_type: "sync".parse().unwrap(),
+        scope: "hubspot".parse().unwrap(),
+        priority: protocol::Priority::Normal,
+        max_attempts: 3,
+        options: protocol::SyncOptions {
+            approved: [("contacts".parse().unwrap(), 5_000)].into(),
+            timeout_seconds: Some(60),
+            ..protocol::SyncOptions::default()
+        },
+        retry_of: None,
+    };
+    world.store.accept(&[job]).await.unwrap();
+    end(&world, &approval.to_string(), JobStatus::Failed).await;
+    let again = post(&world, &format!("{approval}/retry"), &json!({})).await.ok(202);
+    let options = row(&world, &id(&again)).await.options;
+    assert!(options.approved.is_empty(), "{options:?}");
+    assert_eq!(options.timeout_seconds, Some(60), "the rest is as it was");
+}
