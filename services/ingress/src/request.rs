@@ -53,6 +53,12 @@ impl Request<'_> {
         stored.map(replayed).transpose()
     }
 
+    /// A problem, unless the same request has been accepted since [`Self::replay`]: then what stands in the way may be
+    /// its own job, and the answer is that one's.
+    pub(crate) async fn refuse(&self, problem: ApiError) -> Result<Response, ApiError> {
+        self.replay().await?.ok_or(problem)
+    }
+
     /// Accepts a job for each that is wanted, or finds the one that is active. `listed`: every connector was asked for.
     pub(crate) async fn answer(&self, wanted: Vec<Wanted>, listed: bool) -> Result<Response, ApiError> {
         self.run(&wanted, if listed { Takes::AnyListed } else { Takes::Any }).await
@@ -78,9 +84,11 @@ impl Request<'_> {
         let key = self.once.key.as_ref().map(|key| (self.workspace_id, key));
         let verdict = |accepted: &[Accepted]| serde_json::to_value(shape(accepted).ok()?).ok();
         match acceptor.accept_request(sync_id, &jobs, key, verdict).await.map_err(not_accepted)? {
-            RequestAccepted::Jobs(accepted) | RequestAccepted::Refused(accepted) => {
-                answered(&shape(&accepted)?)
-            }
+            RequestAccepted::Jobs(accepted) => answered(&shape(&accepted)?),
+            RequestAccepted::Refused(accepted) => match shape(&accepted) {
+                Ok(answer) => answered(&answer),
+                Err(problem) => self.refuse(problem).await,
+            },
             RequestAccepted::KeyTaken => self.replay().await?.ok_or_else(|| {
                 ApiError::new(ProblemKind::Unavailable, "The Idempotency-Key was in use. Try again.")
             }),

@@ -93,7 +93,7 @@ pub(crate) async fn retry_last(
     let wanted: Vec<Wanted> = last.iter().filter(fits).filter_map(again).collect();
     if wanted.is_empty() {
         let detail = format!("No connector's last job is {status} and fits the filter; nothing was started.");
-        return Err(ApiError::new(ProblemKind::NotRetryable, detail));
+        return request.refuse(ApiError::new(ProblemKind::NotRetryable, detail)).await;
     }
     request.answer_new(wanted).await
 }

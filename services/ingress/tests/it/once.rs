@@ -73,6 +73,27 @@ async fn a_retry_with_a_key_is_made_once() {
 }
 
 #[tokio::test]
+async fn a_retry_that_is_sent_several_times_at_once_with_a_key_gets_one_answer() {
+    let world = World::new().await;
+    world.post_hubspot().await.ok(202);
+    // Whoever comes late finds the job active that the first one made: it is the answer, and nothing in the way.
+    for round in 0..5 {
+        let of_job = format!("{SYNC}/jobs/{}/retry", fail(&world).await);
+        at_once(&world, &of_job, &format!("job-{round}")).await;
+        fail(&world).await;
+        at_once(&world, &format!("{SYNC}/jobs/retry"), &format!("last-{round}")).await;
+    }
+    assert_eq!(world.rows().await.len(), 11);
+}
+
+async fn at_once(world: &World, path: &str, key: &str) {
+    let body = json!({});
+    let posts = (0..8).map(|_| async { post(world, path, key, &body).await.ok(202) });
+    let answers = futures_util::future::join_all(posts).await;
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+}
+
+#[tokio::test]
 async fn an_approval_with_a_key_is_made_once_while_its_job_is_active_and_after() {
     let world = World::new().await;
     let first = world.post_hubspot().await.ok(202);
