@@ -9,10 +9,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::ports;
+
+/// How long somebody else may have the port that a proxy gave up.
+const BIND_WITHIN: Duration = Duration::from_secs(2);
+/// Between two tries to get it back.
+const BIND_RETRY: Duration = Duration::from_millis(10);
 
 /// Listens on a port of 127.0.0.1 and passes everything on, until told otherwise.
 pub struct TcpProxy {
@@ -104,10 +110,26 @@ impl TcpProxy {
     async fn listen(&self) -> io::Result<()> {
         let mut running = self.running.lock().await;
         if running.is_none() {
-            let listener = TcpListener::bind(self.addr).await?;
+            let listener = self.bind().await?;
             *running = Some(Running::start(listener, self.target, Arc::clone(&self.faults)));
         }
         Ok(())
+    }
+}
+
+impl TcpProxy {
+    /// The port again that was given up. A process that is being started right now, by whichever thread, has a copy of
+    /// the old socket until it is another program.
+    async fn bind(&self) -> io::Result<TcpListener> {
+        let deadline = Instant::now() + BIND_WITHIN;
+        loop {
+            match TcpListener::bind(self.addr).await {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < deadline => {
+                    tokio::time::sleep(BIND_RETRY).await;
+                }
+                bound => return bound,
+            }
+        }
     }
 }
 

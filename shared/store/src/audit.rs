@@ -84,6 +84,8 @@ pub struct JobFacts {
     pub id: Uuid,
     /// The tenant.
     pub workspace_id: String,
+    /// The job that it tries again.
+    pub retry_of: Option<Uuid>,
     /// As in SQL: `pending`.
     pub status: String,
     /// Counted runs.
@@ -139,7 +141,7 @@ impl Store {
     /// # Errors
     /// If Postgres is not available.
     pub async fn all_jobs(&self) -> Result<Vec<JobFacts>, StoreError> {
-        let select = "SELECT id, workspace_id, status, attempts, max_attempts, takeovers, revision, last_error, attempt_errors,
+        let select = "SELECT id, workspace_id, retry_of, status, attempts, max_attempts, takeovers, revision, last_error, attempt_errors,
                              created_at, completed_at, result
                       FROM jobs ORDER BY id";
         Ok(sqlx::query_as(select).fetch_all(&self.pool).await?)

@@ -15,6 +15,15 @@ pub(super) struct Accepted {
     pub answers: u32,
 }
 
+/// What was answered to an `Idempotency-Key`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Keyed {
+    /// The job that the first answer `202` named: every other one must name it, too.
+    pub job: Option<Uuid>,
+    /// Jobs that were active when the request was refused.
+    refused_for: BTreeSet<Uuid>,
+}
+
 /// What a poll said last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Seen {
@@ -36,6 +45,17 @@ pub(super) struct Notes {
     pub posts: u64,
     pub posts_refused: u64,
     pub posts_unanswered: u64,
+    /// Those that came with a key, and the answers that said that they had been given before.
+    pub posts_keyed: u64,
+    pub answers_replayed: u64,
+    /// By key.
+    pub keys: BTreeMap<Uuid, Keyed>,
+    /// Keys that were sent once more when their job was over, and answered.
+    pub keys_sent_late: u64,
+    /// Jobs that were accepted to try another one again: which one, unless whatever had stopped last was meant.
+    pub retries: BTreeMap<Uuid, Option<Uuid>>,
+    /// Retries that were refused, since a sync was active.
+    pub retries_refused: u64,
     pub polls: u64,
     pub polls_unanswered: u64,
     /// Of polls by way of another process than the one before: the revision may be older, since no process knows
@@ -64,10 +84,40 @@ impl Notes {
         self.accepted.entry(job).or_insert_with(accepted).answers += 1;
     }
 
+    /// Notes that a request with this key was accepted as this job.
+    pub(super) fn accept_key(&mut self, key: Uuid, job: Uuid) {
+        let keyed = self.keys.entry(key).or_default();
+        let first = *keyed.job.get_or_insert(job);
+        let is_refused = keyed.refused_for.contains(&job);
+        if first != job {
+            self.wrong.insert(format!("key {key} was answered with job {first}, and then with job {job}"));
+        } else if is_refused {
+            self.wrong.insert(refused_for_itself(key, job));
+        }
+    }
+
+    /// Notes that a request with this key was refused: as a job was active, or as nothing could be tried again.
+    /// `is_known`: it had been accepted before this request was sent.
+    pub(super) fn refuse_key(&mut self, key: Uuid, active: Option<Uuid>, is_known: bool) {
+        let keyed = self.keys.entry(key).or_default();
+        keyed.refused_for.extend(active);
+        let job = keyed.job;
+        if is_known {
+            self.wrong.insert(format!("key {key} was accepted, and then refused"));
+        } else if let Some(job) = job.filter(|job| active == Some(*job)) {
+            self.wrong.insert(refused_for_itself(key, job));
+        }
+    }
+
     /// Notes what a process answered to a poll.
     pub(super) fn see(&mut self, slot: Slot, pid: u32, view: &JobView) {
         let (job, now) = (view.id.0, Seen { revision: view.revision, status: view.status });
         self.polls += 1;
+        let names = |of: &Option<Uuid>| view.retry_of.is_some_and(|seen| of.is_none_or(|of| of == seen.0));
+        if self.retries.get(&job).is_some_and(|of| !names(of)) {
+            let of = view.retry_of;
+            self.wrong.insert(format!("{slot} said that job {job}, a retry, tries {of:?} again"));
+        }
         if let Some(before) = self.seen.insert((job, slot, pid), now)
             && now.revision < before.revision
         {
@@ -92,4 +142,8 @@ impl Notes {
             _ => {}
         }
     }
+}
+
+fn refused_for_itself(key: Uuid, job: Uuid) -> String {
+    format!("key {key} was refused since job {job} was active, which is its own")
 }

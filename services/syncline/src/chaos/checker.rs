@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::book::Notes;
 use super::causes::without_cause;
+use super::handovers::{retried, unfenced};
 
 /// Everything that is known after a run.
 #[derive(Debug, Default, Clone)]
@@ -36,6 +37,7 @@ pub(super) enum Check {
     Lost,
     EndedTwice,
     Failed,
+    Retried,
     StaleLease,
     PageTwice,
     Counts,
@@ -49,10 +51,11 @@ pub(super) enum Check {
 }
 
 impl Check {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Lost,
         Self::EndedTwice,
         Self::Failed,
+        Self::Retried,
         Self::StaleLease,
         Self::PageTwice,
         Self::Counts,
@@ -71,6 +74,7 @@ impl Check {
             Self::Lost => "every job that a 202 named ended",
             Self::EndedTwice => "no job ended twice, or ran again after its end",
             Self::Failed => "no job failed or was cancelled without a cause",
+            Self::Retried => "a retry goes on where its job stopped",
             Self::StaleLease => "nothing was written without the lease",
             Self::PageTwice => "no page was committed twice",
             Self::Counts => "counts balance, and are those of the cursors",
@@ -91,6 +95,11 @@ fn is_over(status: &str) -> bool {
     OVER.contains(&status)
 }
 
+/// Whether a job that ended so may be tried again.
+pub(super) fn is_stopped(status: &str) -> bool {
+    is_over(status) && status != "completed"
+}
+
 /// Everything that is wrong with the jobs.
 pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -99,6 +108,8 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     ended(facts, &mut find);
     without_cause(facts, &mut find);
     stale_leases(facts, &mut find);
+    unfenced(facts, &mut find);
+    retried(facts, &mut find);
     pages(facts, &mut find);
     counts(facts, &mut find);
     facts.notes.wrong.iter().for_each(|wrong| find(Check::Polls, wrong.clone()));
@@ -186,19 +197,6 @@ fn stale_leases(facts: &Facts, find: &mut impl FnMut(Check, String)) {
             );
         }
     }
-    // Each page has the fence in its transaction: the job's row, with the lease as it was.
-    let is_fence = |change: &&JobChange| change.token.is_some() && change.token == change.token_before;
-    let fences: BTreeSet<(i64, Uuid)> =
-        facts.job_changes.iter().filter(is_fence).map(|change| (change.txid, change.job_id)).collect();
-    for change in &facts.cursor_changes {
-        if !fences.contains(&(change.txid, change.job_id)) {
-            let CursorChange { seq, object, job_id, writer, .. } = change;
-            let what = format!(
-                "change {seq} of {object} of job {job_id} by {writer} was committed without the fence"
-            );
-            find(Check::StaleLease, what);
-        }
-    }
 }
 
 /// A record that changes while it is listed may be listed twice: live, and archived.
@@ -278,3 +276,7 @@ fn counts(facts: &Facts, find: &mut impl FnMut(Check, String)) {
 #[cfg(test)]
 #[path = "checker_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "handovers_tests.rs"]
+mod handovers_tests;

@@ -6,12 +6,17 @@ use super::super::schedule::Slot;
 use super::*;
 use crate::roles::Role;
 
-const WORKER: &str = "syncline-worker-host-7";
+pub(super) const WORKER: &str = "syncline-worker-host-7";
 const OTHER: &str = "syncline-worker-host-8";
-const JOB: Uuid = Uuid::from_u128(1);
-const TOKEN: Uuid = Uuid::from_u128(2);
+pub(super) const JOB: Uuid = Uuid::from_u128(1);
+pub(super) const TOKEN: Uuid = Uuid::from_u128(2);
 
-fn change(seq: i64, writer: &str, status: &str, tokens: (Option<Uuid>, Option<Uuid>)) -> JobChange {
+pub(super) fn change(
+    seq: i64,
+    writer: &str,
+    status: &str,
+    tokens: (Option<Uuid>, Option<Uuid>),
+) -> JobChange {
     JobChange {
         seq,
         at: OffsetDateTime::UNIX_EPOCH,
@@ -42,7 +47,7 @@ fn error(attempt: i32, message: &str) -> AttemptError {
 }
 
 /// A page of 10 records each, in the transaction of the change of the job with the same number.
-fn page(seq: i64, position: Option<&str>, pages: i64) -> CursorChange {
+pub(super) fn page(seq: i64, position: Option<&str>, pages: i64) -> CursorChange {
     CursorChange {
         seq,
         txid: seq,
@@ -70,13 +75,14 @@ fn result() -> SyncResult {
 }
 
 /// Accepted, claimed, two pages, completed.
-fn good() -> Facts {
+pub(super) fn good() -> Facts {
     let mut facts = Facts::default();
     facts.notes.accept(JOB, "acme");
     facts.notes.endings.insert(JOB, JobStatus::Completed);
     facts.jobs.push(JobFacts {
         id: JOB,
         workspace_id: "acme".to_owned(),
+        retry_of: None,
         status: "completed".to_owned(),
         attempts: 1,
         max_attempts: 3,
@@ -101,7 +107,7 @@ fn good() -> Facts {
 }
 
 /// Which checks go red after some tampering.
-fn red(tamper: impl FnOnce(&mut Facts)) -> Vec<Check> {
+pub(super) fn red(tamper: impl FnOnce(&mut Facts)) -> Vec<Check> {
     let mut facts = good();
     tamper(&mut facts);
     let found: BTreeSet<Check> = findings(&facts).into_iter().map(|finding| finding.check).collect();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use devstack::Stack;
 use lab::{FaultKind, FaultRule, RunningLab};
 use time::OffsetDateTime;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -90,7 +90,12 @@ pub(super) struct Breaker {
     pub journal: Arc<Journal>,
     /// Ends every fault at once.
     pub stop: CancellationToken,
+    /// Has every client post that pauses.
+    pub hurry: Arc<Notify>,
 }
+
+/// How long the server is away whose store is deleted, beside the time that starting takes: time for a post.
+const WIPED_MS: u64 = 700;
 
 impl Breaker {
     /// Returns when the last fault is over. Faults overlap, as the schedule says.
@@ -148,7 +153,14 @@ impl Breaker {
                 self.wait(down_ms).await;
                 stack.restart_postgres().await?;
             }
-            Fault::Wipe => self.stack.lock().await.wipe_jetstream().await?,
+            Fault::Wipe => {
+                let mut stack = self.stack.lock().await;
+                stack.kill_nats().await?;
+                // Only those who wait show what it costs.
+                self.hurry.notify_waiters();
+                self.wait(WIPED_MS).await;
+                stack.wipe_jetstream().await?;
+            }
             Fault::Vendor { trouble, portal, count } => self.vendor(trouble, portal, count)?,
         }
         Ok(None)

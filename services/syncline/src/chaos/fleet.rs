@@ -160,13 +160,14 @@ impl Fleet {
         Ok(())
     }
 
-    /// Ends a disturbance.
+    /// Ends a disturbance: of each of them, also if one cannot be restored.
     pub(super) async fn restore(&self, link: Link, slot: Option<Slot>) -> anyhow::Result<()> {
+        let mut restored = Ok(());
         for proxy in self.proxies(link, slot) {
             proxy.set_delay(Duration::ZERO);
-            proxy.restore().await.context("a proxy could not be restored")?;
+            restored = restored.and(proxy.restore().await);
         }
-        Ok(())
+        restored.context("a proxy could not be restored")
     }
 
     fn proxies(&self, link: Link, slot: Option<Slot>) -> Vec<&TcpProxy> {

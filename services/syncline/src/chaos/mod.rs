@@ -1,11 +1,13 @@
 //! `syncline chaos`: a fleet of processes that is broken on purpose by a seeded schedule, and a checker that trusts
 //! nobody. Start reading at `run.rs`; what is broken when is `schedule.rs`, what must hold all the same `checker.rs`.
 
+mod asking;
 mod book;
 mod causes;
 mod checker;
 mod faults;
 mod fleet;
+mod handovers;
 mod memory;
 mod report;
 mod run;

@@ -114,6 +114,8 @@ impl Report {
             "incidents": self.incidents_by_kind(), "kills": self.kills(),
             "accepted": self.facts.notes.accepted.len(), "completed": self.ended("completed"),
             "failed": self.ended("failed"), "cancelled": self.ended("cancelled"),
+            "keys": self.facts.notes.keys.len(), "answersReplayed": self.facts.notes.answers_replayed,
+            "retries": self.facts.notes.retries.len(),
             "takeovers": self.takeovers.len(), "takeoverSeconds": seconds(self.takeover_times(true)),
             "compared": self.compared, "answers429ByStorm": self.vendor.answers429_by_fault,
             "answers429Avoidable": self.avoidable_429(),
@@ -167,6 +169,14 @@ impl Report {
                 notes.posts, notes.posts_refused, notes.posts_unanswered
             ),
         );
+        let keyed = format!(
+            "{} for {} keys, {} answered as before, {} when the job was over",
+            notes.posts_keyed,
+            notes.keys.len(),
+            notes.answers_replayed,
+            notes.keys_sent_late
+        );
+        row("  with a key", keyed);
         row(
             "polls",
             format!(
@@ -183,6 +193,8 @@ impl Report {
             "  cancels asked for",
             format!("{}, {} promised", notes.cancels.len(), notes.told_cancelled.len()),
         );
+        let retries = format!("{}, {} refused", notes.retries.len(), notes.retries_refused);
+        row("  tried again", retries);
         row("  lost", self.of(Check::Lost).len().to_string());
         row("  ended twice", self.of(Check::EndedTwice).len().to_string());
         let compared = format!(

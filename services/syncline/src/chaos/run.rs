@@ -91,6 +91,7 @@ impl Run<'_> {
             lab: Arc::clone(&self.world.lab),
             journal: Arc::clone(&self.journal),
             stop: CancellationToken::new(),
+            hurry: Arc::clone(&self.client.hurry),
         };
         let schedule = plan(self.seed, duration, &target);
         let changes = change_source(&self.world.lab, self.seed, duration, self.args.records);
@@ -252,6 +253,12 @@ async fn drain(store: &Store) -> anyhow::Result<()> {
 /// source has, and nothing but that sync made it so.
 fn telling(jobs: &[JobFacts], frozen_at: OffsetDateTime) -> BTreeSet<String> {
     let last: BTreeMap<&str, &JobFacts> = jobs.iter().map(|job| (job.workspace_id.as_str(), job)).collect();
-    let tells = |job: &&&JobFacts| job.status == "completed" && job.created_at > frozen_at;
+    let tells = |job: &&&JobFacts| job.status == "completed" && begun_at(job, jobs) > frozen_at;
     last.values().filter(tells).map(|job| job.workspace_id.clone()).collect()
+}
+
+/// When somebody first asked for what a job did: a retry goes on with what the job before it had read.
+fn begun_at(job: &JobFacts, jobs: &[JobFacts]) -> OffsetDateTime {
+    let before = |job: &&JobFacts| job.retry_of.and_then(|old| jobs.iter().find(|other| other.id == old));
+    std::iter::successors(Some(job), before).last().unwrap_or(job).created_at
 }

@@ -1,6 +1,7 @@
 //! What is broken when. Pure: a seed gives a schedule, the same one every time.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use rand::rngs::StdRng;
@@ -118,13 +119,20 @@ const NODE_PERIOD_MS: u64 = 20_000;
 const QUIET_START_MS: u64 = 2_000;
 /// After the end of the last fault: so that there is an end to be seen.
 const QUIET_END_MS: u64 = 1_000;
+/// Before every second deletion nothing else is broken for so long: effects of before are gone by then.
+const CALM_BEFORE_MS: u64 = 5_000;
+/// Nor for so long after its begin: it takes 1 to 3 s, and then those who waited have to be picked up.
+const CALM_AFTER_MS: u64 = 8_000;
+/// A shorter run has no time for calm.
+const CALM_FROM: Duration = Duration::from_secs(120);
 
 /// The faults of a run, in order.
 pub(super) fn plan(seed: u64, duration: Duration, target: &Target) -> Vec<Planned> {
     let mut rng = StdRng::seed_from_u64(seed);
     let end_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).saturating_sub(QUIET_END_MS);
     let times = times(&mut rng, end_ms, target);
-    let mut planner = Planner { rng, target, end_ms, busy: Vec::new() };
+    let calms = if duration < CALM_FROM { Vec::new() } else { calms(&times) };
+    let mut planner = Planner { rng, target, end_ms, calms, busy: Vec::new() };
     times.into_iter().filter_map(|(at_ms, kind)| planner.fault(at_ms, kind)).collect()
 }
 
@@ -148,17 +156,32 @@ fn times(rng: &mut StdRng, end_ms: u64, target: &Target) -> Vec<(u64, Kind)> {
     times
 }
 
+/// Around every second deletion, beginning with the first: what it costs shows only if nothing else is broken.
+fn calms(times: &[(u64, Kind)]) -> Vec<Range<u64>> {
+    let wipes = times.iter().filter(|(_, kind)| *kind == Kind::Wipe).step_by(2);
+    wipes.map(|(at_ms, _)| at_ms.saturating_sub(CALM_BEFORE_MS)..at_ms + CALM_AFTER_MS).collect()
+}
+
 struct Planner<'a> {
     rng: StdRng,
     target: &'a Target,
     end_ms: u64,
+    /// When nothing but the queue's store is broken, in order. A vendor may fail: its faults last for requests.
+    calms: Vec<Range<u64>>,
     /// Which process is down or held up until when.
     busy: Vec<(Slot, u64)>,
 }
 
 impl Planner<'_> {
+    /// `None` if it would disturb a calm, or nothing is left to be broken. What begins before a calm ends before it.
     fn fault(&mut self, at_ms: u64, kind: Kind) -> Option<Planned> {
-        let left = self.end_ms.saturating_sub(at_ms).max(1);
+        let disturbs = !matches!(kind, Kind::Wipe | Kind::Vendor);
+        if disturbs && self.calms.iter().any(|calm| calm.contains(&at_ms)) {
+            return None;
+        }
+        let calm_ms = self.calms.iter().map(|calm| calm.start).find(|start_ms| *start_ms > at_ms);
+        let until_ms = calm_ms.unwrap_or(self.end_ms).min(self.end_ms);
+        let left = until_ms.saturating_sub(at_ms).max(1);
         let fault = match kind {
             Kind::Kill => {
                 let down_ms = self.rng.random_range(300..=3_000).min(left);

@@ -11,8 +11,25 @@ fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(60 * minutes)
 }
 
+/// Of processes, ours and servers.
 fn kills(plan: &[Planned]) -> usize {
-    plan.iter().filter(|planned| matches!(planned.fault, Fault::Kill { .. })).count()
+    let is_kill = |fault| {
+        matches!(
+            fault,
+            Fault::Kill { .. } | Fault::KillNats { .. } | Fault::KillPostgres { .. } | Fault::Wipe
+        )
+    };
+    plan.iter().filter(|planned| is_kill(planned.fault)).count()
+}
+
+fn for_ms(fault: Fault) -> u64 {
+    match fault {
+        Fault::Kill { down_ms, .. } | Fault::KillNats { down_ms, .. } | Fault::KillPostgres { down_ms } => {
+            down_ms
+        }
+        Fault::HoldUp { for_ms, .. } | Fault::Link { for_ms, .. } => for_ms,
+        Fault::Wipe | Fault::Vendor { .. } => 0,
+    }
 }
 
 #[test]
@@ -50,14 +67,7 @@ fn everything_is_over_before_the_end_and_in_order() {
         let plan = plan(seed, minutes(5), &target(1));
         assert!(plan.is_sorted_by_key(|planned| planned.at));
         for Planned { at, fault } in plan {
-            let for_ms = match fault {
-                Fault::Kill { down_ms, .. }
-                | Fault::KillNats { down_ms, .. }
-                | Fault::KillPostgres { down_ms } => down_ms,
-                Fault::HoldUp { for_ms, .. } | Fault::Link { for_ms, .. } => for_ms,
-                Fault::Wipe | Fault::Vendor { .. } => 0,
-            };
-            assert!(at + Duration::from_millis(for_ms) < minutes(5), "{fault:?}");
+            assert!(at + Duration::from_millis(for_ms(fault)) < minutes(5), "{fault:?}");
         }
     }
 }
@@ -79,4 +89,48 @@ fn some_are_held_up_for_longer_than_a_lease() {
     let plan = plan(1, minutes(5), &target(1));
     let long = |planned: &&Planned| matches!(planned.fault, Fault::HoldUp { for_ms, .. } if for_ms > 8_000);
     assert!(plan.iter().filter(long).count() >= 2);
+}
+
+#[test]
+fn around_every_second_deletion_nothing_else_is_broken() {
+    let is_wipe = |planned: &&Planned| planned.fault == Fault::Wipe;
+    for (seed, n) in (0..50).flat_map(|seed| [(seed, 2), (seed, 30)]) {
+        let plan = plan(seed, minutes(n), &target(1));
+        let wipes = plan.iter().filter(is_wipe);
+        assert!(wipes.clone().count() >= 1, "seed {seed}");
+        for wipe in wipes.step_by(2) {
+            let calm = (wipe.at.saturating_sub(Duration::from_secs(5)), wipe.at + Duration::from_secs(8));
+            for Planned { at, fault } in &plan {
+                let is_vendors = matches!(fault, Fault::Vendor { .. });
+                let is_over = *at + Duration::from_millis(for_ms(*fault)) <= calm.0;
+                let is_later = *at >= calm.1;
+                assert!(
+                    is_vendors || *at == wipe.at || is_over || is_later,
+                    "{fault:?} at {at:?}, seed {seed}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn around_the_other_deletions_and_in_short_runs_much_is_broken() {
+    let others = |duration: Duration, first: usize| {
+        let near = |seed| {
+            let plan = plan(seed, duration, &target(1));
+            let wipes: Vec<_> = plan.iter().filter(|planned| planned.fault == Fault::Wipe).collect();
+            let near = |planned: &&Planned| {
+                let at = planned.at;
+                wipes
+                    .iter()
+                    .skip(first)
+                    .step_by(2)
+                    .any(|wipe| at != wipe.at && at.abs_diff(wipe.at).as_secs() < 5)
+            };
+            plan.iter().filter(near).count()
+        };
+        (0..50).map(near).sum::<usize>()
+    };
+    assert!(others(minutes(30), 1) > 500);
+    assert!(others(Duration::from_secs(20), 0) > 50, "there is no time for calm");
 }

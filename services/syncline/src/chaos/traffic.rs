@@ -1,41 +1,50 @@
-//! Clients: they ask for syncs, once or several times, look how far they are, and cancel some.
+//! Clients: they ask for syncs, look how far they are, cancel some, and have some of those tried again. How they ask is
+//! in `asking.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use lab::{Change, Object, RunningLab};
-use protocol::JobView;
+use protocol::{JobStatus, JobView};
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use reqwest::StatusCode;
-use serde_json::{Value, json};
 use time::OffsetDateTime;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::asking::Ask;
 use super::book::Book;
 use super::fleet::Fleet;
 use super::schedule::Slot;
 use crate::roles::Role;
 
 /// Between two tries of a post, and between two polls.
-const PAUSE_MS: std::ops::Range<u64> = 100..600;
+pub(super) const PAUSE_MS: std::ops::Range<u64> = 100..600;
+/// How many of the jobs somebody cancels.
+const CANCELLED: f64 = 0.12;
+/// How many of those that stopped are tried again.
+const TRIED_AGAIN: f64 = 0.5;
+/// How many requests with a key are sent once more when their job is over.
+const SENT_LATE: f64 = 0.2;
 
 /// One client of everything: cheap to clone, one for each workspace.
 #[derive(Clone)]
 pub(super) struct Client {
-    http: reqwest::Client,
-    fleet: Arc<Fleet>,
+    pub(super) http: reqwest::Client,
+    pub(super) fleet: Arc<Fleet>,
     pub book: Arc<Book>,
     pub stop: CancellationToken,
+    /// Ends every pause between two jobs.
+    pub hurry: Arc<Notify>,
 }
 
 impl Client {
     pub(super) fn new(fleet: Arc<Fleet>, book: Arc<Book>, stop: CancellationToken) -> anyhow::Result<Self> {
         // A process that is held up does not answer; a person would try the other one.
         let http = reqwest::Client::builder().timeout(Duration::from_secs(11)).build()?;
-        Ok(Self { http, fleet, book, stop })
+        Ok(Self { http, fleet, book, stop, hurry: Arc::default() })
     }
 
     /// Asks for one sync after the other until it is told to stop.
@@ -44,75 +53,37 @@ impl Client {
         let work = async {
             pause(&mut rng, 0..3_000).await;
             loop {
-                let Some(job) = self.post(&workspace, &mut rng).await else { continue };
-                if rng.random_bool(0.08) {
-                    pause(&mut rng, 0..6_000).await;
-                    self.cancel(&workspace, job).await;
+                let ask = Ask::sync(&workspace, &mut rng);
+                let Some(job) = self.ask(&ask, &mut rng).await else { continue };
+                let mut next = Some((ask, job));
+                while let Some((ask, job)) = next {
+                    let ending = self.see_through(&workspace, job, &mut rng).await;
+                    if ask.key.is_some() && rng.random_bool(SENT_LATE) {
+                        self.ask_late(&ask, &mut rng).await;
+                    }
+                    let stopped = ending.filter(|_| rng.random_bool(TRIED_AGAIN));
+                    let ask = stopped.and_then(|ending| Ask::retry(&workspace, job, ending, &mut rng));
+                    next = match ask {
+                        Some(ask) => self.ask(&ask, &mut rng).await.map(|job| (ask, job)),
+                        None => None,
+                    };
                 }
-                self.follow(&workspace, job, &mut rng).await;
-                pause(&mut rng, 500..8_000).await;
+                tokio::select! {
+                    () = pause(&mut rng, 500..8_000) => {}
+                    () = self.hurry.notified() => {}
+                }
             }
         };
         self.stop.run_until_cancelled(work).await;
     }
 
-    /// Posts until a post is accepted; now and then several times at once.
-    async fn post(&self, workspace: &str, rng: &mut StdRng) -> Option<Uuid> {
-        let mut body = json!({"connectorType": "hubspot"});
-        if rng.random_bool(0.25) {
-            body["mode"] = "full".into();
+    /// Follows a job to its end, and cancels some on the way.
+    async fn see_through(&self, workspace: &str, job: Uuid, rng: &mut StdRng) -> Option<JobStatus> {
+        if rng.random_bool(CANCELLED) {
+            pause(rng, 0..6_000).await;
+            self.cancel(workspace, job).await;
         }
-        if rng.random_bool(0.2) {
-            body["priority"] = (*["high", "low"].choose(rng)?).into();
-        }
-        let at_once = if rng.random_bool(0.2) { rng.random_range(2..=5) } else { 1 };
-        let urls = self.fleet.urls(Role::Ingress);
-        let posts: Vec<_> = (0..at_once)
-            .map(|_| urls.choose(rng).map(|(slot, url)| self.post_once(*slot, url, workspace, &body)))
-            .collect::<Option<_>>()?;
-        let jobs = futures_util::future::join_all(posts).await;
-        let job = jobs.into_iter().flatten().next_back();
-        if job.is_none() {
-            pause(rng, PAUSE_MS).await;
-        }
-        job
-    }
-
-    /// Posts once. `None` if it was not accepted, or nobody knows.
-    async fn post_once(&self, slot: Slot, url: &str, workspace: &str, body: &Value) -> Option<Uuid> {
-        self.book.open().posts += 1;
-        let url = format!("{url}/api/workspaces/{workspace}/sync");
-        let answer = self.http.post(url).json(body).send().await;
-        let Ok(answer) = answer else {
-            self.book.open().posts_unanswered += 1;
-            return None;
-        };
-        let status = answer.status();
-        let text = answer.text().await.unwrap_or_default();
-        let mut book = self.book.open();
-        if status == StatusCode::ACCEPTED {
-            // Without its body an answer names no job.
-            let said: Value = serde_json::from_str(&text).ok()?;
-            let job = said["jobId"].as_str()?.parse().ok()?;
-            book.accept(job, workspace);
-            return Some(job);
-        }
-        book.posts_refused += 1;
-        if status != StatusCode::SERVICE_UNAVAILABLE {
-            book.wrong.insert(format!("a post was answered with {status} by {slot}: {text}"));
-        }
-        None
-    }
-
-    /// Posts until a post is accepted, by way of every ingress in turn.
-    pub(super) async fn insist(&self, workspace: &str) {
-        let body = json!({"connectorType": "hubspot"});
-        for (slot, url) in self.fleet.urls(Role::Ingress).iter().cycle() {
-            if self.post_once(*slot, url, workspace, &body).await.is_some() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(PAUSE_MS.start)).await;
-        }
+        self.follow(workspace, job, rng).await
     }
 
     async fn cancel(&self, workspace: &str, job: Uuid) {
@@ -135,15 +106,17 @@ impl Client {
         }
     }
 
-    /// Polls by way of every status process in turn until the job is over.
-    pub(super) async fn follow(&self, workspace: &str, job: Uuid, rng: &mut StdRng) {
+    /// Polls by way of every status process in turn until the job is over, and says how it ended.
+    async fn follow(&self, workspace: &str, job: Uuid, rng: &mut StdRng) -> Option<JobStatus> {
         let urls = self.fleet.urls(Role::Status);
         for (slot, url) in urls.iter().cycle() {
-            if self.poll(*slot, url, workspace, job).await.is_some_and(|view| view.status.is_over()) {
-                return;
+            let view = self.poll(*slot, url, workspace, job).await;
+            if let Some(view) = view.filter(|view| view.status.is_over()) {
+                return Some(view.status);
             }
             pause(rng, PAUSE_MS).await;
         }
+        None
     }
 
     /// One poll. `None` if there was no answer.
@@ -175,7 +148,7 @@ impl Client {
     }
 }
 
-async fn pause(rng: &mut StdRng, ms: std::ops::Range<u64>) {
+pub(super) async fn pause(rng: &mut StdRng, ms: std::ops::Range<u64>) {
     tokio::time::sleep(Duration::from_millis(rng.random_range(ms))).await;
 }
 

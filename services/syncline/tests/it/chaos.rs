@@ -16,6 +16,7 @@ fn a_fleet_that_is_broken_in_every_way_keeps_its_promises() {
     let number = |name: &str| report[name].as_u64().unwrap();
     assert!(number("kills") >= 4 && number("accepted") >= 5 && number("completed") >= 5, "{report}");
     assert_eq!(number("compared"), 5, "each workspace was compared with the source: {report}");
+    assert!(number("keys") >= 1, "some posts had a key: {report}");
     for kind in ["kill -9 Postgres", "kill -9 nats-server", "JetStream store deleted", "SIGSTOP and SIGCONT"]
     {
         assert!(report["incidents"][kind].as_u64() >= Some(1), "no {kind}: {report}");

@@ -46,6 +46,17 @@ async fn a_cut_proxy_closes_and_refuses_until_it_is_restored() {
 }
 
 #[tokio::test]
+async fn a_proxy_is_restored_also_if_somebody_has_its_port_for_a_moment() {
+    let proxy = echo_proxy().await;
+    proxy.cut().await;
+    let other = TcpListener::bind(proxy.addr()).await.unwrap();
+    // The first try finds the port taken; it is free before the next one.
+    let (restored, ()) = tokio::join!(proxy.restore(), async { drop(other) });
+    restored.unwrap();
+    ask(&mut TcpStream::connect(proxy.addr()).await.unwrap()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_half_open_proxy_accepts_and_never_answers() {
     let proxy = echo_proxy().await;
     let mut old = TcpStream::connect(proxy.addr()).await.unwrap();
