@@ -52,7 +52,13 @@ fn unique(name: &str) -> String {
 fn settings(config: &Config) -> Settings {
     let worker = &config.worker;
     Settings {
-        slots: Slots { high: worker.slots_high, normal: worker.slots_normal, low: worker.slots_low },
+        slots: Slots {
+            high: worker.slots_high,
+            normal: worker.slots_normal,
+            low: worker.slots_low,
+            reserve: worker.slots_reserve,
+        },
+        reserve_turn: worker.reserve_turn,
         lease: worker.lease,
         heartbeat: worker.heartbeat,
         attempt_timeout: worker.attempt_timeout,

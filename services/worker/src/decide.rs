@@ -30,7 +30,7 @@ pub enum Outcome {
     TimedOut(Duration),
     /// The code panicked; the message.
     Panicked(String),
-    /// It was taken over too often: running it kills workers.
+    /// It was taken over too often without committing anything: running it kills workers.
     Poisoned,
 }
 
@@ -41,7 +41,7 @@ pub struct Counts {
     pub attempts: u32,
     /// How many there may be.
     pub max_attempts: u32,
-    /// How often it was taken over from a dead worker.
+    /// How often it was taken over from a dead worker since it last committed something.
     pub takeovers: u32,
 }
 
@@ -64,6 +64,17 @@ pub enum Decision {
     Rest(Resting, Settlement),
 }
 
+impl Decision {
+    /// The same for a job that runs without a ticket in hand: if it is to run again, the relay makes one.
+    #[must_use]
+    pub fn without_ticket(self) -> Self {
+        match self {
+            Self::Rest(resting, _) => Self::Rest(Resting { keeps_ticket: false, ..resting }, Settlement::Ack),
+            end @ Self::End(..) => end,
+        }
+    }
+}
+
 /// The longest wait between two attempts.
 const RETRY_MAX: Duration = Duration::from_secs(300);
 /// The shortest and the longest wait for a vendor's quota. Daily quotas are the longest that vendors have.
@@ -71,7 +82,7 @@ const QUOTA_MIN: Duration = Duration::from_secs(1);
 const QUOTA_MAX: Duration = Duration::from_secs(24 * 3600);
 /// A job that waits longer than this waits in Postgres only, and the relay makes a new ticket when it is due: a ticket
 /// in a delayed nak counts as un-acked, and keeps the scope's subject from whoever comes after a cancelled job.
-const NAK_MAX: Duration = Duration::from_secs(5);
+pub(crate) const NAK_MAX: Duration = Duration::from_secs(5);
 
 /// Turns what an attempt produced into what becomes of the job.
 pub fn decide(outcome: Outcome, counts: Counts, policy: Policy) -> Decision {

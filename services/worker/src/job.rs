@@ -13,12 +13,13 @@ use bus::{Delivery, Settlement};
 use protocol::{JobId, JobView};
 use store::{Claim, Claimed, NotClaimable, StoreError};
 use time::OffsetDateTime;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::Worker;
 use crate::attempt::{Attempt, Ended};
-use crate::decide::{Counts, Decision, Outcome, Policy, decide};
+use crate::decide::{Counts, Decision, NAK_MAX, Outcome, Policy, decide};
 use crate::live::Live;
 use crate::pipeline::panic_message;
 
@@ -26,14 +27,32 @@ use crate::pipeline::panic_message;
 const STORE_AWAY_WAIT: Duration = Duration::from_secs(1);
 /// A ticket that came too early comes again at the right time, but not more often than this.
 const EARLY_WAIT_MIN: Duration = Duration::from_millis(20);
-/// And not later than this: the row may change meanwhile.
-const EARLY_WAIT_MAX: Duration = Duration::from_secs(30);
+/// A ticket whose job another worker runs comes again between these: once that is over, the scope's next job wants a ticket.
+const HELD_WAIT_MIN: Duration = Duration::from_millis(250);
+const HELD_WAIT_MAX: Duration = Duration::from_secs(2);
 /// A ticket whose job is over, but not shown to be, comes again after this.
 const SHOW_AGAIN_WAIT: Duration = Duration::from_secs(1);
+/// And without a ticket it is tried for so long to show it.
+const SHOW_MAX: Duration = Duration::from_secs(60);
 /// How often the end of an attempt is tried to be committed while Postgres is away.
 const FINISH_RETRY: Duration = Duration::from_millis(200);
 
 impl Worker {
+    /// Runs a job that came without a ticket. If it has one, that comes when it comes, and finds the job running or over.
+    pub(crate) async fn pick_up(self: Arc<Self>, job_id: JobId, ack_wait: Duration, stop: CancellationToken) {
+        match self.claim(job_id, ack_wait).await {
+            Ok(Claim::Claimed(claimed)) => {
+                let unshown = self.run_in_span(*claimed, None, stop.clone()).await;
+                if let Some(view) = unshown {
+                    stop.run_until_cancelled(timeout(SHOW_MAX, self.show(&view))).await;
+                }
+            }
+            // Another one was faster.
+            Ok(Claim::Refused(_)) => {}
+            Err(error) => tracing::debug!(job.id = %job_id, error = %error, "the job could not be claimed"),
+        }
+    }
+
     /// Handles one delivery to its settlement.
     pub(crate) async fn handle(
         self: Arc<Self>,
@@ -53,11 +72,7 @@ impl Worker {
             }
         }
         match claim {
-            Ok(Claim::Claimed(claimed)) => {
-                let span = tracing::info_span!("job", job.id = %job_id, workspace.id = %claimed.lease.workspace_id,
-                    connector = %claimed.lease.connector, attempt = claimed.job.attempts);
-                self.run(*claimed, delivery, stop).instrument(span).await;
-            }
+            Ok(Claim::Claimed(claimed)) => drop(self.run_in_span(*claimed, Some(&delivery), stop).await),
             Ok(Claim::Refused(why)) => self.settle(&delivery, not_ours(why)).await,
             Err(error) => {
                 tracing::warn!(job.id = %job_id, error = %error, "the job could not be claimed");
@@ -69,27 +84,51 @@ impl Worker {
 
     async fn claim(&self, job_id: JobId, ack_wait: Duration) -> Result<Claim, StoreError> {
         let claim = self.store.claim(job_id, &self.name, self.settings.lease);
-        tokio::time::timeout(ack_wait / 2, claim).await.unwrap_or_else(|_| Err(StoreError::timed_out()))
+        timeout(ack_wait / 2, claim).await.unwrap_or_else(|_| Err(StoreError::timed_out()))
     }
 
     /// The job of a ticket is over, and another one of its scope may be active: its own ticket was refused while this one
     /// was in the queue. Whose ticket it is makes no difference.
     async fn successor(&self, delivery: &Delivery, ack_wait: Duration) -> Option<JobId> {
-        let found = tokio::time::timeout(ack_wait / 2, self.store.active_in(&delivery.ticket)).await;
+        let found = timeout(ack_wait / 2, self.store.active_in(&delivery.ticket)).await;
         found.unwrap_or_else(|_| Err(StoreError::timed_out())).unwrap_or_else(|error| {
             tracing::debug!(error = %error, "the relay finds whoever waits");
             None
         })
     }
 
-    async fn run(&self, claimed: Claimed, delivery: Delivery, stop: CancellationToken) {
+    /// Answers the last view if it is not on the board and no ticket comes again for it.
+    async fn run_in_span(
+        &self,
+        claimed: Claimed,
+        delivery: Option<&Delivery>,
+        stop: CancellationToken,
+    ) -> Option<JobView> {
+        let span = tracing::info_span!("job", job.id = %claimed.lease.job_id, workspace.id = %claimed.lease.workspace_id,
+            connector = %claimed.lease.connector, attempt = claimed.job.attempts);
+        self.run(claimed, delivery, stop).instrument(span).await
+    }
+
+    /// Puts a view on the board, however long NATS is away.
+    async fn show(&self, view: &JobView) {
+        while !self.post(view).await {
+            tokio::time::sleep(SHOW_AGAIN_WAIT).await;
+        }
+    }
+
+    async fn run(
+        &self,
+        claimed: Claimed,
+        delivery: Option<&Delivery>,
+        stop: CancellationToken,
+    ) -> Option<JobView> {
         let live = Live::start(&self.bus, claimed.job.clone(), self.settings.progress_interval);
         let claimed = Arc::new(claimed);
         tracing::info!(takeovers = claimed.job.takeovers, "running");
         let (ended, live) = if claimed.job.cancel_requested {
             // Its worker died before it could end it.
             (Ended::With(Outcome::Cancelled), Some(live))
-        } else if claimed.job.takeovers > self.settings.takeovers_max {
+        } else if claimed.takeovers_in_vain > self.settings.takeovers_max {
             (Ended::With(Outcome::Poisoned), Some(live))
         } else {
             self.attempt(Arc::clone(&claimed), live, stop).await
@@ -99,14 +138,19 @@ impl Worker {
             Ended::Abandoned(error) => {
                 let source = std::error::Error::source(&error);
                 tracing::warn!(error = %error, source, "abandoned: whoever holds the lease goes on");
-                return;
+                return None;
             }
         };
         let job = &claimed.job;
-        let counts =
-            Counts { attempts: job.attempts, max_attempts: job.max_attempts, takeovers: job.takeovers };
+        let counts = Counts {
+            attempts: job.attempts,
+            max_attempts: job.max_attempts,
+            takeovers: claimed.takeovers_in_vain,
+        };
         let policy = Policy { retry_base: self.settings.retry_base, jitter: rand::random() };
-        self.finish(&claimed, &delivery, live, decide(outcome, counts, policy)).await;
+        let decision = decide(outcome, counts, policy);
+        let decision = if delivery.is_some() { decision } else { decision.without_ticket() };
+        self.finish(&claimed, delivery, live, decision).await
     }
 
     /// Runs the attempt in a task of its own, so that a panic is an outcome.
@@ -130,7 +174,13 @@ impl Worker {
     }
 
     /// In this order: the row, the board, the ticket. A crash between any two is harmless.
-    async fn finish(&self, claimed: &Claimed, delivery: &Delivery, live: Option<Live>, decision: Decision) {
+    async fn finish(
+        &self,
+        claimed: &Claimed,
+        delivery: Option<&Delivery>,
+        live: Option<Live>,
+        decision: Decision,
+    ) -> Option<JobView> {
         let settlement = match &decision {
             Decision::End(_, settlement) | Decision::Rest(_, settlement) => *settlement,
         };
@@ -138,7 +188,7 @@ impl Worker {
             Ok(view) => view,
             Err(error) => {
                 tracing::warn!(error = %error, "the end of the attempt was not committed; it is done again");
-                return;
+                return None;
             }
         };
         tracing::info!(status = %view.status, error = view.error.as_deref(), "attempt over");
@@ -146,6 +196,7 @@ impl Worker {
             Some(live) => live.finish(&view).await,
             None => self.post(&view).await,
         };
+        let Some(delivery) = delivery else { return (!shown && view.status.is_over()).then_some(view) };
         // A last view that is not on the board would leave subscribers waiting: the ticket comes again for it.
         self.settle(
             delivery,
@@ -157,13 +208,14 @@ impl Worker {
             },
         )
         .await;
+        None
     }
 
     /// The job of a ticket is over. Whoever ended it may have died before it showed that.
     async fn show_the_end(&self, delivery: &Delivery, ack_wait: Duration) {
         let ticket = &delivery.ticket;
         let job = self.store.job(&ticket.workspace_id, ticket.job_id);
-        if let Ok(Ok(Some(view))) = tokio::time::timeout(ack_wait / 2, job).await {
+        if let Ok(Ok(Some(view))) = timeout(ack_wait / 2, job).await {
             self.post(&view).await;
         }
     }
@@ -204,10 +256,32 @@ impl Worker {
 /// What to answer to a ticket whose job we did not get. It was never ours, so it is only handed back, unless
 /// nobody can need it any more.
 fn not_ours(why: NotClaimable) -> Settlement {
-    let until = match why {
-        NotClaimable::Over => return Settlement::Ack,
-        NotClaimable::NotBefore(at) | NotClaimable::LeasedUntil(at) => at,
-    };
-    let wait = Duration::try_from(until - OffsetDateTime::now_utc()).unwrap_or_default();
-    Settlement::Nak(wait.clamp(EARLY_WAIT_MIN, EARLY_WAIT_MAX))
+    let wait = |until| Duration::try_from(until - OffsetDateTime::now_utc()).unwrap_or_default();
+    match why {
+        NotClaimable::Over => Settlement::Ack,
+        // It rests: the relay makes a ticket when it is due, and until then its scope is for others.
+        NotClaimable::NotBefore(at) if wait(at) > NAK_MAX => Settlement::Ack,
+        NotClaimable::NotBefore(at) => Settlement::Nak(wait(at).max(EARLY_WAIT_MIN)),
+        NotClaimable::LeasedUntil(at) => Settlement::Nak(wait(at).clamp(HELD_WAIT_MIN, HELD_WAIT_MAX)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_of_somebody_elses_job_comes_again_in_time_and_one_of_a_job_that_rests_for_long_goes() {
+        let from_now = |seconds| OffsetDateTime::now_utc() + time::Duration::seconds(seconds);
+        let delay = |why| match not_ours(why) {
+            Settlement::Nak(delay) => delay,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(not_ours(NotClaimable::Over), Settlement::Ack);
+        assert_eq!(not_ours(NotClaimable::NotBefore(from_now(30))), Settlement::Ack);
+        assert!(delay(NotClaimable::NotBefore(from_now(4))) > Duration::from_secs(3));
+        assert_eq!(delay(NotClaimable::NotBefore(from_now(-1))), EARLY_WAIT_MIN);
+        assert_eq!(delay(NotClaimable::LeasedUntil(from_now(-60))), HELD_WAIT_MIN);
+        assert_eq!(delay(NotClaimable::LeasedUntil(from_now(60))), HELD_WAIT_MAX);
+    }
 }

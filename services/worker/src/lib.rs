@@ -13,6 +13,7 @@ mod live;
 mod patience;
 mod pipeline;
 mod plan;
+mod serve;
 mod slots;
 mod tally;
 
@@ -34,13 +35,15 @@ pub use slots::Slots;
 pub struct Settings {
     /// Slots of each lane.
     pub slots: Slots,
+    /// How long a job may have a place in the reserve while all slots are taken.
+    pub reserve_turn: Duration,
     /// How long a lease lives after each renewal; a dead worker's job waits that long at most.
     pub lease: Duration,
     /// How often a lease is renewed while nothing is committed.
     pub heartbeat: Duration,
     /// How long an attempt may take.
     pub attempt_timeout: Duration,
-    /// A job that was taken over more often fails.
+    /// A job that was taken over more often without committing anything fails.
     pub takeovers_max: u32,
     /// The wait after the first failed attempt.
     pub retry_base: Duration,

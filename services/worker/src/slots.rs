@@ -1,14 +1,14 @@
-//! Slots: how many jobs of each priority run at once. First a free slot, then a ticket.
+//! Slots: how many jobs of each priority run at once. First a free slot, then a job.
+//!
+//! Besides its slots a lane has a small reserve. It is used when all slots are taken, and only for jobs that must not wait
+//! behind a backlog: such as were accepted just now, and such as lost their worker. Each has it for a turn; who is not
+//! done by then is put back at its last page, and waits for a slot like all others. So 10,000 jobs in the queue do not
+//! delay the next one, short jobs do not wait for long ones, and the slots themselves serve first who came first.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use bus::Bus;
 use protocol::Priority;
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
-
-use crate::Worker;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How many jobs of each priority this worker runs at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Slots {
     pub normal: usize,
     /// For `low`.
     pub low: usize,
+    /// Besides, for each of them that has any.
+    pub reserve: usize,
 }
 
 impl Slots {
@@ -31,72 +33,69 @@ impl Slots {
     }
 }
 
-/// The pause after NATS did not give what was asked for.
-const REATTACH_WAIT: Duration = Duration::from_millis(250);
-
-impl Worker {
-    /// Pulls and runs jobs until `stop` is cancelled, then puts the running ones back and waits for them.
-    pub async fn run_until(self: Arc<Self>, stop: CancellationToken) {
-        for priority in Priority::ALL {
-            let lane = Arc::clone(&self).serve(*priority, stop.clone());
-            self.tracker.spawn(lane);
-        }
-        let bus = self.bus.clone();
-        self.tracker.spawn(bus.answer_as("worker", "Runs jobs", stop.clone()));
-        self.tracker.spawn(verify(self.bus.clone(), stop.clone()));
-        self.tracker.close();
-        self.tracker.wait().await;
-    }
-
-    async fn serve(self: Arc<Self>, priority: Priority, stop: CancellationToken) {
-        let slots = Arc::new(Semaphore::new(self.settings.slots.of(priority)));
-        let mut lane = self.bus.lane(priority);
-        // Quiet until it was attached once: a start before NATS is up is no news.
-        let mut attached = false;
-        loop {
-            if slots.available_permits() == 0 {
-                lane.pause();
-            }
-            let slot = tokio::select! {
-                () = stop.cancelled() => return,
-                Ok(slot) = Arc::clone(&slots).acquire_owned() => slot,
-            };
-            let delivery = tokio::select! {
-                () = stop.cancelled() => return,
-                delivery = lane.next() => delivery,
-            };
-            match delivery {
-                Ok(delivery) => {
-                    attached = true;
-                    let handled = Arc::clone(&self).handle(delivery, lane.ack_wait(), stop.clone());
-                    self.tracker.spawn(async move {
-                        handled.await;
-                        drop(slot);
-                    });
-                }
-                Err(error) => {
-                    if attached {
-                        tracing::warn!(lane = %priority, error = %error, "no tickets for now; attaching again");
-                    }
-                    attached = false;
-                    tokio::select! {
-                        () = stop.cancelled() => return,
-                        () = tokio::time::sleep(REATTACH_WAIT) => {}
-                    }
-                }
-            }
-        }
-    }
+/// The slots of one lane. Cheap to clone; never closed.
+#[derive(Debug, Clone)]
+pub(crate) struct LaneSlots {
+    ordinary: Arc<Semaphore>,
+    reserve: Arc<Semaphore>,
+    /// How many of both there are.
+    sizes: (usize, usize),
 }
 
-/// Says once if NATS does not have what the files say. The worker runs all the same: the scheduler repairs
-/// what is missing, and what differs is somebody's decision.
-async fn verify(bus: Bus, stop: CancellationToken) {
-    tokio::select! {
-        () = stop.cancelled() => return,
-        () = bus.connected() => {}
+/// A place for a job; free again when dropped.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    #[expect(dead_code, reason = "free again on drop")]
+    permit: OwnedSemaphorePermit,
+    /// Whether it is one for a turn only.
+    pub is_reserve: bool,
+}
+
+impl LaneSlots {
+    pub(crate) fn new(slots: Slots, priority: Priority) -> Self {
+        let ordinary = slots.of(priority);
+        let reserve = if ordinary == 0 { 0 } else { slots.reserve };
+        Self {
+            ordinary: Arc::new(Semaphore::new(ordinary)),
+            reserve: Arc::new(Semaphore::new(reserve)),
+            sizes: (ordinary, reserve),
+        }
     }
-    if let Err(error) = bus.verify().await {
-        tracing::warn!(error = %error, "NATS is not as it should be");
+
+    /// A slot, if one is free.
+    pub(crate) fn take(&self) -> Option<Slot> {
+        let permit = Arc::clone(&self.ordinary).try_acquire_owned().ok()?;
+        Some(Slot { permit, is_reserve: false })
+    }
+
+    /// Resolves when [`LaneSlots::take`] is worth a try. Cancel-safe.
+    pub(crate) async fn freed(&self) {
+        drop(self.ordinary.acquire().await);
+    }
+
+    /// Whether this worker takes jobs of the lane at all.
+    pub(crate) fn is_served(&self) -> bool {
+        self.sizes.0 > 0
+    }
+
+    /// Whether there is a reserve, free or taken.
+    pub(crate) fn has_reserve(&self) -> bool {
+        self.sizes.1 > 0
+    }
+
+    /// Whether all slots are taken, or the last one is waiting for a ticket.
+    pub(crate) fn is_full(&self) -> bool {
+        self.ordinary.available_permits() == 0
+    }
+
+    /// A place in the reserve, if one is free.
+    pub(crate) fn take_reserve(&self) -> Option<Slot> {
+        let permit = Arc::clone(&self.reserve).try_acquire_owned().ok()?;
+        Some(Slot { permit, is_reserve: true })
+    }
+
+    /// Resolves when [`LaneSlots::take_reserve`] is worth a try: never, if there is no reserve. Cancel-safe.
+    pub(crate) async fn reserve_freed(&self) {
+        drop(self.reserve.acquire().await);
     }
 }

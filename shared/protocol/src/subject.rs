@@ -7,6 +7,8 @@ use crate::{ConnectorName, JobId, Priority, WorkspaceId};
 
 /// Every ticket subject: what the stream `SYNC_JOBS` captures.
 pub const JOB_SUBJECTS: &str = "sync.jobs.>";
+/// Each ticket that the stream stores it republishes on `sync.fresh.<priority>.<workspace>.<job_type>.<scope>`.
+const FRESH_SUBJECT_PREFIX: &str = "sync.fresh";
 /// The job type of a sync.
 pub const JOB_TYPE_SYNC: &str = "sync";
 /// The KV bucket with the live view of jobs.
@@ -34,6 +36,11 @@ impl fmt::Display for TicketSubject {
         let Self { priority, workspace_id, job_type, scope } = self;
         write!(f, "sync.jobs.{priority}.{workspace_id}.{job_type}.{scope}")
     }
+}
+
+/// Where workers hear of the tickets of a lane as they are stored.
+pub fn fresh_subjects(priority: Priority) -> String {
+    format!("{FRESH_SUBJECT_PREFIX}.{priority}.>")
 }
 
 /// A subject that is no ticket subject.

@@ -92,7 +92,7 @@ words! {
         RetryBackoff = "retry_backoff",
         /// The vendor said: come back later.
         SourceQuota = "source_quota",
-        /// Its worker shut down; it resumes at once.
+        /// Its worker put it back, because it shut down or others wanted the place; it goes on with the next free worker.
         Interrupted = "interrupted",
     }
 }

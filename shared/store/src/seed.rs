@@ -90,6 +90,23 @@ impl Store {
         Ok(())
     }
 
+    /// Makes jobs look as if they had been accepted, and had waited since, so much earlier.
+    ///
+    /// # Errors
+    /// If Postgres is not available.
+    pub async fn seed_waited(&self, jobs: &[JobId], earlier: Duration) -> Result<(), StoreError> {
+        let ids: Vec<_> = jobs.iter().map(|job| job.0).collect();
+        sqlx::query!(
+            r#"UPDATE jobs SET created_at = created_at - make_interval(secs => $2), run_at = run_at - make_interval(secs => $2)
+               WHERE id = ANY ($1)"#,
+            &ids,
+            earlier.as_secs_f64()
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
     /// How many jobs there are. Reads them all: not for a hot path.
     ///
     /// # Errors

@@ -30,30 +30,3 @@ async fn a_dead_workers_job_whose_ticket_is_still_in_the_queue_gets_none_twice()
     world.scheduler(impatient()).await.pass().await.unwrap();
     assert_eq!(world.queue.drain().await, all(&jobs, 1));
 }
-
-#[tokio::test]
-async fn the_ticket_of_a_worker_that_hangs_is_replaced_and_the_next_worker_does_not_wait_for_it() {
-    let mut world = World::new(1).await;
-    let jobs = world.post(1).await;
-    // It has the ticket in hand, and says nothing more.
-    let hanging = world.queue.take().await;
-    world.claim(jobs[0], Duration::ZERO).await;
-    world.store.mark_unticketed(&jobs).await.unwrap();
-    world.scheduler(impatient()).await.pass().await.unwrap();
-    assert_eq!(world.queue.drain().await, all(&jobs, 2));
-    // When it comes back it settles nothing.
-    world.queue.settle(&hanging).await;
-    assert_eq!(world.queue.drain().await, []);
-}
-
-#[tokio::test]
-async fn behind_a_backlog_a_ticket_that_was_handed_out_is_left_alone_because_it_comes_sooner() {
-    let mut world = World::new(2).await;
-    let jobs = world.post(2).await;
-    let hanging = world.queue.take().await.ticket.job_id;
-    let waits = jobs.iter().copied().find(|job| *job != hanging).unwrap();
-    world.claim(hanging, Duration::ZERO).await;
-    world.store.mark_unticketed(&[hanging]).await.unwrap();
-    world.scheduler(impatient()).await.pass().await.unwrap();
-    assert_eq!(world.queue.drain().await, all(&[waits], 1));
-}

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
 use hdrhistogram::Histogram;
-use lab::{LabConfig, Limits, Stats};
+use lab::{FaultKind, FaultRule, LabConfig, Limits, Stats};
 use protocol::{ConnectorName, JOB_TYPE_SYNC, JobId, JobStatus, Priority, SyncOptions};
 use runtime::Config;
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,14 @@ const PARKED: usize = 10_000;
 const PARKED_FOR: Duration = Duration::from_secs(3_600);
 /// Jobs of low priority that wait for a worker.
 const LOW: usize = 5_000;
+/// Jobs of normal priority that do. All of one slow account, so that they wait for longer than this takes.
+const QUEUED: usize = 10_000;
+const QUEUED_PORTAL: u64 = 998;
+const QUEUED_LATENCY_MS: u64 = 5_000;
+/// For how long they have waited.
+const QUEUED_SINCE: Duration = Duration::from_secs(300);
+/// Until the relay has given all of them tickets, and the reserve is free of those that came first.
+const QUEUED_WAIT: Duration = Duration::from_secs(25);
 
 /// The part's result.
 #[derive(Debug, Serialize)]
@@ -41,6 +49,8 @@ pub(super) struct Pickup {
     pub idle: Run,
     /// [`PARKED`] jobs wait for a quota.
     pub beside_parked: Run,
+    /// [`QUEUED`] jobs of the same priority wait for a worker, and all slots are taken.
+    pub beside_queued: Run,
     /// High priority, while [`LOW`] jobs of low priority wait and two of them run.
     pub high_beside_low: Run,
     pub resources: Resources,
@@ -86,7 +96,7 @@ pub(super) async fn measure(config: &Config) -> anyhow::Result<Pickup> {
 async fn measure_on(instance: &Instance) -> anyhow::Result<Pickup> {
     let connector: ConnectorName = "hubspot".parse()?;
     let credentials = |n: usize| json!({"accessToken": format!("pat-lab-{}", PORTAL_FIRST + n)});
-    let workspaces = WARM_UPS + 3 * SAMPLES;
+    let workspaces = WARM_UPS + 4 * SAMPLES;
     instance.store.seed_workspaces(PREFIX, workspaces, &connector, credentials).await?;
     let client = Client::new(&instance.base_url)?;
     let mut post = Post::connect(super::address(&instance.base_url)).await?;
@@ -100,26 +110,46 @@ async fn measure_on(instance: &Instance) -> anyhow::Result<Pickup> {
     instance.store.seed_parked("parked", PARKED, &connector, PARKED_FOR).await?;
     let beside_parked = run(instance, &mut post, &client, WARM_UPS + SAMPLES, Priority::Normal).await?;
 
-    wait_low(instance, &connector).await?;
+    wait(instance, &connector, "low", LOW, 999, Priority::Low).await?;
+    // The relay looks every second.
+    tokio::time::sleep(Duration::from_secs(3)).await;
     let high_beside_low = run(instance, &mut post, &client, WARM_UPS + 2 * SAMPLES, Priority::High).await?;
-    Ok(Pickup { idle, beside_parked, high_beside_low, resources })
+
+    let rule = FaultRule {
+        portal: Some(QUEUED_PORTAL),
+        delay_ms: Some(QUEUED_LATENCY_MS),
+        ..FaultRule::new(FaultKind::Latency)
+    };
+    let lab_url = instance.lab_url.as_ref().context("the lab runs")?;
+    let set = reqwest::Client::new().post(format!("{lab_url}/_lab/faults")).json(&[rule]).send().await?;
+    ensure!(set.status().is_success(), "the lab refused a fault: {}", set.status());
+    wait(instance, &connector, "queued", QUEUED, QUEUED_PORTAL, Priority::Normal).await?;
+    tokio::time::sleep(QUEUED_WAIT).await;
+    let beside_queued = run(instance, &mut post, &client, WARM_UPS + 3 * SAMPLES, Priority::Normal).await?;
+    Ok(Pickup { idle, beside_parked, beside_queued, high_beside_low, resources })
 }
 
-/// Low jobs, and the relay gives them tickets.
-async fn wait_low(instance: &Instance, connector: &ConnectorName) -> anyhow::Result<()> {
-    // All of one account that nobody samples.
-    let credentials = |_| json!({"accessToken": "pat-lab-999"});
-    instance.store.seed_workspaces("low", LOW, connector, credentials).await?;
-    let mut jobs = Vec::with_capacity(LOW);
-    for n in 0..LOW {
+/// Jobs that wait, all of one account that nobody samples. The relay gives them tickets.
+async fn wait(
+    instance: &Instance,
+    connector: &ConnectorName,
+    prefix: &str,
+    count: usize,
+    portal: u64,
+    priority: Priority,
+) -> anyhow::Result<()> {
+    let credentials = |_| json!({"accessToken": format!("pat-lab-{portal}")});
+    instance.store.seed_workspaces(prefix, count, connector, credentials).await?;
+    let mut jobs = Vec::with_capacity(count);
+    for n in 0..count {
         let id = JobId::new();
         jobs.push(NewJob {
             id,
             sync_id: id,
-            workspace_id: store::seeded_workspace("low", n).parse()?,
+            workspace_id: store::seeded_workspace(prefix, n).parse()?,
             job_type: JOB_TYPE_SYNC.parse()?,
             scope: connector.clone(),
-            priority: Priority::Low,
+            priority,
             max_attempts: 3,
             options: SyncOptions::default(),
             retry_of: None,
@@ -127,9 +157,8 @@ async fn wait_low(instance: &Instance, connector: &ConnectorName) -> anyhow::Res
     }
     instance.store.accept(&jobs).await?;
     let ids: Vec<JobId> = jobs.iter().map(|job| job.id).collect();
+    instance.store.seed_waited(&ids, QUEUED_SINCE).await?;
     instance.store.mark_unticketed(&ids).await?;
-    // The relay looks every second.
-    tokio::time::sleep(Duration::from_secs(3)).await;
     Ok(())
 }
 
@@ -193,13 +222,14 @@ impl Pickup {
         };
         [
             format!(
-                "pickup: accepted → first request to the vendor, {} jobs one by one, three times",
+                "pickup: accepted → first request to the vendor, {} jobs one by one, four times",
                 self.idle.samples
             ),
             format!("  {:<32}{:>10}{:>10}{:>10}", "", "p50", "p99", "max"),
             line("idle: after the 202", &self.idle.from_answer),
             line("idle: after the POST", &self.idle.from_post),
             line("beside 10,000 parked jobs", &self.beside_parked.from_answer),
+            line("beside 10,000 queued jobs", &self.beside_queued.from_answer),
             line("high beside 5,000 low jobs", &self.high_beside_low.from_answer),
             self.resources.line("all"),
         ]

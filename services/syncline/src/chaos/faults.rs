@@ -50,6 +50,23 @@ impl Incident {
         }
     }
 
+    /// Which process it was, for its row.
+    pub(super) fn whose(&self) -> String {
+        match self.fault {
+            Fault::Kill { slot, .. } | Fault::HoldUp { slot, .. } => format!(" {slot}"),
+            Fault::Link { link, slot, .. } => {
+                let whose = slot.map_or("all".to_owned(), |slot| slot.to_string());
+                format!(" {link:?} of {whose}")
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// Whether only the vendor failed.
+    pub(super) fn is_vendors(&self) -> bool {
+        matches!(self.fault, Fault::Vendor { .. } | Fault::Link { link: Link::Vendor, .. })
+    }
+
     /// Whether a process was killed by it: one of ours or a server.
     pub(super) fn is_kill(&self) -> bool {
         matches!(

@@ -209,7 +209,7 @@ impl Run<'_> {
             seed: self.seed,
             duration: self.args.duration(),
             took: begun.elapsed(),
-            takeovers: takeovers(&incidents, &facts.job_changes),
+            takeovers: takeovers(&incidents, &facts.job_changes, self.world.config.worker.lease),
             wipes: wipes(&incidents, &facts.job_changes),
             incidents,
             vendor: self.world.lab.stats().await,

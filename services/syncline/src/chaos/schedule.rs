@@ -115,6 +115,8 @@ const PERIODS_MS: [(Kind, u64); 7] = [
 ];
 /// A cluster goes on without one of its servers: they can be killed more often.
 const NODE_PERIOD_MS: u64 = 20_000;
+/// The longest that a process is held up.
+const HELD_UP_LONG_MS: u64 = 60_000;
 /// The first fault: not before the first jobs run.
 const QUIET_START_MS: u64 = 2_000;
 /// After the end of the last fault: so that there is an end to be seen.
@@ -191,7 +193,10 @@ impl Planner<'_> {
                 let long = self.rng.random_bool(0.4);
                 let lease_ms = self.target.lease_ms;
                 let range = if long { lease_ms + 1_000..=lease_ms + 6_000 } else { 500..=lease_ms / 2 };
-                let for_ms = self.rng.random_range(range).min(left);
+                let for_ms = self.rng.random_range(range);
+                // Now and then for a minute: it comes back into another world.
+                let for_ms =
+                    if long && self.rng.random_bool(0.15) { HELD_UP_LONG_MS } else { for_ms }.min(left);
                 Fault::HoldUp { slot: self.take_slot(at_ms, for_ms)?, for_ms }
             }
             Kind::Link => self.link(left),

@@ -19,14 +19,16 @@ const AFTER_EFFECT: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Takeover {
     pub job: Uuid,
-    /// From the kill until another worker claimed it.
+    /// When its worker was killed or held up.
+    pub from: OffsetDateTime,
+    /// From then until another worker claimed it.
     pub took: Duration,
     /// Whether more than this worker was broken meanwhile: a server, a connection, or another process.
     pub disturbed: bool,
 }
 
 /// The takeovers of all workers that were killed, or held up for so long that they lost their leases.
-pub(super) fn takeovers(incidents: &[Incident], changes: &[JobChange]) -> Vec<Takeover> {
+pub(super) fn takeovers(incidents: &[Incident], changes: &[JobChange], lease: Duration) -> Vec<Takeover> {
     let by_job = by_job(changes);
     let mut all = Vec::new();
     for incident in incidents {
@@ -35,7 +37,10 @@ pub(super) fn takeovers(incidents: &[Incident], changes: &[JobChange]) -> Vec<Ta
         else {
             continue;
         };
-        if slot.role != Role::Worker {
+        // Who was held up for less went on, and what became of its jobs later has another cause.
+        let went_on = matches!(incident.fault, Fault::HoldUp { .. })
+            && (incident.ended - incident.begun).unsigned_abs() < lease;
+        if slot.role != Role::Worker || went_on {
             continue;
         }
         for (job, changes) in &by_job {
@@ -48,7 +53,7 @@ pub(super) fn takeovers(incidents: &[Incident], changes: &[JobChange]) -> Vec<Ta
             if let Some(next) = next.filter(|next| held && next.token.is_some()) {
                 let took = (next.at - incident.begun).unsigned_abs();
                 let disturbed = is_disturbed(incidents, incident, incident.begun, next.at);
-                all.push(Takeover { job: *job, took, disturbed });
+                all.push(Takeover { job: *job, from: incident.begun, took, disturbed });
             }
         }
     }
@@ -84,6 +89,20 @@ fn is_disturbed(incidents: &[Incident], of: &Incident, from: OffsetDateTime, unt
     })
 }
 
+/// What was broken while a job waited for another worker, and from when to when, in seconds after its own died.
+pub(super) fn beside(takeover: &Takeover, incidents: &[Incident]) -> String {
+    let until = takeover.from + takeover.took;
+    let reaches = |one: &&Incident| {
+        one.begun <= until && one.ended + AFTER_EFFECT >= takeover.from && !one.is_vendors()
+    };
+    let since = |at: OffsetDateTime| (at - takeover.from).as_seconds_f64();
+    let text = |one: &Incident| {
+        let whose = one.whose();
+        format!("{}{whose} {:.1}..{:.1}", one.kind(), since(one.begun), since(one.ended))
+    };
+    incidents.iter().filter(reaches).map(text).collect::<Vec<_>>().join("; ")
+}
+
 /// What a deletion of the JetStream store cost the jobs that waited then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Wiped {
@@ -93,7 +112,7 @@ pub(super) struct Wiped {
     pub first: Duration,
     /// Until the last of them was.
     pub last: Duration,
-    /// Whether more was broken until the first of them was claimed.
+    /// Whether more was broken until the last of them was claimed.
     pub disturbed: bool,
 }
 
@@ -112,7 +131,7 @@ pub(super) fn wipes(incidents: &[Incident], changes: &[JobChange]) -> Vec<Wiped>
             }
         }
         let (first, last) = (*waits.first()?, *waits.last()?);
-        let disturbed = is_disturbed(incidents, wipe, wipe.ended, wipe.ended + first);
+        let disturbed = is_disturbed(incidents, wipe, wipe.ended, wipe.ended + last);
         Some(Wiped { waiting: waits.len(), first, last, disturbed })
     };
     wipes.filter_map(of).collect()

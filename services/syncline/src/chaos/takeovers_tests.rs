@@ -3,6 +3,7 @@ use time::Duration as Span;
 use super::*;
 
 const START: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+const LEASE: Duration = Duration::from_secs(6);
 
 fn at(seconds: i64) -> OffsetDateTime {
     START + Span::seconds(seconds)
@@ -46,10 +47,12 @@ fn a_takeover_is_from_the_kill_to_the_claim_of_another_worker() {
         change(3, 1, "w-h-9", "running", Some("w-h-9")),
         change(4, 1, "ingress", "pending", None),
     ];
-    let seen = takeovers(&[kill(2)], &changes);
-    let expected = Takeover { job: Uuid::from_u128(1), took: Duration::from_secs(7), disturbed: false };
+    let seen = takeovers(&[kill(2)], &changes, LEASE);
+    let took = Duration::from_secs(7);
+    let expected = Takeover { job: Uuid::from_u128(1), from: at(2), took, disturbed: false };
     assert_eq!(seen, [expected]);
-    let disturbed = takeovers(&[kill(2), incident(Fault::KillPostgres { down_ms: 1 }, None, 4, 5)], &changes);
+    let outage = incident(Fault::KillPostgres { down_ms: 1 }, None, 4, 5);
+    let disturbed = takeovers(&[kill(2), outage], &changes, LEASE);
     assert!(disturbed[0].disturbed);
 }
 
@@ -60,7 +63,20 @@ fn a_worker_that_came_back_in_time_was_not_taken_over() {
         change(1, 5, "w-h-7", "running", Some("w-h-7")),
         change(1, 20, "w-h-8", "running", Some("w-h-8")),
     ];
-    assert_eq!(takeovers(&[kill(2)], &changes), []);
+    assert_eq!(takeovers(&[kill(2)], &changes, LEASE), []);
+}
+
+#[test]
+fn a_worker_that_was_held_up_for_longer_than_its_lease_is_as_good_as_dead() {
+    let changes =
+        [change(1, 1, "w-h-7", "running", Some("w-h-7")), change(1, 9, "w-h-8", "running", Some("w-h-8"))];
+    let held_up = |until| {
+        let slot = Slot { role: Role::Worker, number: 0 };
+        incident(Fault::HoldUp { slot, for_ms: 1 }, Some(7), 2, until)
+    };
+    assert_eq!(takeovers(&[held_up(12)], &changes, LEASE).len(), 1);
+    // It went on in time, and was killed later: that is another incident.
+    assert_eq!(takeovers(&[held_up(4)], &changes, LEASE), []);
 }
 
 #[test]

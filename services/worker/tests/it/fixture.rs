@@ -56,7 +56,8 @@ pub fn small_lab() -> LabConfig {
 /// Fast where the defaults are patient.
 pub fn settings() -> Settings {
     Settings {
-        slots: Slots { high: 1, normal: 2, low: 1 },
+        slots: Slots { high: 1, normal: 2, low: 1, reserve: 0 },
+        reserve_turn: Duration::from_secs(60),
         lease: Duration::from_millis(1_500),
         heartbeat: Duration::from_millis(300),
         attempt_timeout: Duration::from_secs(60),

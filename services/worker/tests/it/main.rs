@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod backlog;
 mod budgets;
 mod bulk;
 mod cancelling;

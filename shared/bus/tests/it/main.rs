@@ -5,6 +5,7 @@ mod board;
 mod budgets;
 mod deliveries;
 mod fixture;
+mod fresh;
 mod outages;
 mod presence;
 mod redelivery;

@@ -17,6 +17,7 @@ const MAY_BE_ZERO: &[&str] = &[
     "worker.slots_high",
     "worker.slots_normal",
     "worker.slots_low",
+    "worker.slots_reserve",
     "worker.takeovers_max",
     "worker.retry_base_ms",
     "worker.delete_rows_max",
@@ -193,7 +194,7 @@ impl Layers {
         self.entries.get(key).filter(|entry| !entry.refused)
     }
 
-    /// A value as it is said to people, with where it comes from: `worker.lease_ms (8000, from the defaults)`.
+    /// A value as it is said to people, with where it comes from: `worker.lease_ms (6000, from the defaults)`.
     pub(super) fn cite(&self, key: &str) -> String {
         let entry = self.entries.get(key);
         entry.map_or(key.to_owned(), |entry| {

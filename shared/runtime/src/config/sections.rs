@@ -98,6 +98,11 @@ pub struct WorkerConfig {
     pub slots_normal: usize,
     /// `slots_low`
     pub slots_low: usize,
+    /// `slots_reserve`
+    pub slots_reserve: usize,
+    /// `reserve_turn_ms`
+    #[serde(rename = "reserve_turn_ms", with = "millis")]
+    pub reserve_turn: Duration,
     /// `lease_ms`
     #[serde(rename = "lease_ms", with = "millis")]
     pub lease: Duration,

@@ -79,6 +79,8 @@ pub struct Claimed {
     pub lease: Lease,
     /// The job after the claim: `running`, with the new counts.
     pub job: JobView,
+    /// How often it was taken over since it last committed something.
+    pub takeovers_in_vain: u32,
     /// The vendor's id of the account, once known.
     pub account_id: Option<String>,
     /// How far the account's clock is ahead of UTC, in milliseconds, once known.
@@ -111,6 +113,7 @@ pub enum Claim {
 
 #[derive(Debug)]
 struct Extras {
+    takeovers_in_vain: i32,
     account_id: Option<String>,
     utc_offset_ms: Option<i64>,
     credentials: Option<Vec<u8>>,
@@ -132,12 +135,11 @@ impl Store {
         let row = sqlx::query!(
             r#"WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
                claimed AS (
-                   UPDATE jobs SET
-                       status = 'running', waiting_reason = NULL, revision = revision + 1,
+                   UPDATE jobs SET status = 'running', waiting_reason = NULL, revision = revision + 1,
                        attempts = attempts + CASE WHEN status = 'pending' THEN 1 ELSE 0 END,
                        takeovers = takeovers + CASE WHEN status = 'running' THEN 1 ELSE 0 END,
-                       lease_token = $2, lease_holder = $3,
-                       lease_expires_at = now() + make_interval(secs => $4),
+                       takeovers_in_vain = CASE WHEN status = 'running' THEN takeovers_in_vain + 1 WHEN waiting_reason = 'interrupted' THEN takeovers_in_vain ELSE 0 END,
+                       lease_token = $2, lease_holder = $3, lease_expires_at = now() + make_interval(secs => $4),
                        started_at = coalesce(started_at, now())
                    FROM relaxed
                    WHERE id = $1
@@ -146,7 +148,7 @@ impl Store {
                )
                SELECT j.id, sync_id, job_type, j.workspace_id, scope, status, priority, payload, progress, attempts, max_attempts, takeovers,
                       last_error, attempt_errors, cancel_requested_at, retry_of, j.created_at, started_at, completed_at, result, waiting_reason, run_at, revision,
-                      c.account_id AS "account_id?", c.utc_offset_ms AS "utc_offset_ms?", c.credentials AS "credentials?", c.generation AS "generation?",
+                      takeovers_in_vain, c.account_id AS "account_id?", c.utc_offset_ms AS "utc_offset_ms?", c.credentials AS "credentials?", c.generation AS "generation?",
                       (SELECT coalesce(jsonb_agg(CASE WHEN k.job_id = j.id THEN to_jsonb(k)
                            ELSE jsonb_build_object('object', object, 'checkpoint', checkpoint) END), '[]')
                        FROM cursors k
@@ -163,6 +165,7 @@ impl Store {
         let Some(r) = row else { return refused(control, job_id).await };
         control.rest();
         let extras = Extras {
+            takeovers_in_vain: r.takeovers_in_vain,
             account_id: r.account_id,
             utc_offset_ms: r.utc_offset_ms,
             credentials: r.credentials,
@@ -220,8 +223,9 @@ impl Store {
             generation: extras.generation.unwrap_or(0),
         };
         let cursors = serde_json::from_value(extras.cursors).map_err(corrupt)?;
+        let takeovers_in_vain = extras.takeovers_in_vain.unsigned_abs();
         let Extras { account_id, utc_offset_ms, .. } = extras;
-        Ok(Claimed { lease, job, account_id, utc_offset_ms, credentials, cursors })
+        Ok(Claimed { lease, job, takeovers_in_vain, account_id, utc_offset_ms, credentials, cursors })
     }
 
     /// Renews the lease while nothing is committed: during a long wait for the vendor. Answers whether somebody asked

@@ -122,7 +122,8 @@ pub(super) async fn fence(
     let row = sqlx::query!(
         r#"UPDATE jobs SET
                progress = CASE WHEN (progress->>'current')::bigint > ($4::jsonb->>'current')::bigint THEN progress ELSE $4 END,
-               lease_expires_at = clock_timestamp() + make_interval(secs => $3), revision = revision + 1
+               lease_expires_at = clock_timestamp() + make_interval(secs => $3), revision = revision + 1,
+               takeovers_in_vain = 0
            WHERE id = $1 AND lease_token = $2
              AND EXISTS (SELECT FROM connections c
                          WHERE c.workspace_id = jobs.workspace_id AND c.connector = jobs.scope AND c.generation = $5)

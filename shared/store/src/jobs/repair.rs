@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use protocol::{JobId, TICKET_VERSION, Ticket};
+use protocol::{JobId, Priority, TICKET_VERSION, Ticket};
 
 use super::row::corrupt;
 use crate::{Store, StoreError};
+
+/// Rows that a worker's look reads at most: it comes twice a second, whatever waits in other lanes.
+const LOOKED_AT_MAX: i64 = 1_000;
 
 impl Store {
     /// Takes up to `limit` rows that wait for a worker and whose last ticket is older than `older_than`, or
@@ -65,6 +68,85 @@ impl Store {
             rows.into_iter()
                 .map(|r| waiting(r.id, r.ticket_no, r.workspace_id, r.job_type, r.scope, r.priority)),
         ))
+    }
+
+    /// Running jobs whose lease is over, `limit` at most, in any order: so that workers that look at the same time try
+    /// different ones first.
+    ///
+    /// Plan: Index Scan on `jobs_running`, a row for each running job.
+    ///
+    /// # Errors
+    /// If Postgres is not available.
+    pub async fn expired(&self, limit: u32) -> Result<Vec<(JobId, Priority)>, StoreError> {
+        let rows = sqlx::query!(
+            r#"SELECT id, priority FROM jobs
+               WHERE status = 'running' AND lease_expires_at <= now()
+               ORDER BY random() LIMIT $1"#,
+            i64::from(limit)
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        // A row that cannot be read is somebody's own writing.
+        Ok(rows.into_iter().filter_map(|row| Some((JobId(row.id), row.priority.parse().ok()?))).collect())
+    }
+
+    /// Jobs of a priority that wait for a worker and have done so for no longer than this, `limit` at most, the newest
+    /// first. Not those that a worker put back.
+    ///
+    /// Plan: Index Scan Backward on `jobs_pending`, the newest 1,000 of all priorities at most.
+    ///
+    /// # Errors
+    /// If Postgres is not available.
+    pub async fn waiting_briefly(
+        &self,
+        priority: Priority,
+        at_most: Duration,
+        limit: u32,
+    ) -> Result<Vec<JobId>, StoreError> {
+        let ids = sqlx::query_scalar!(
+            r#"SELECT id FROM (
+                   SELECT id, priority, waiting_reason, run_at FROM jobs
+                   WHERE status = 'pending' AND run_at <= now() AND run_at > now() - make_interval(secs => $2)
+                   ORDER BY run_at DESC LIMIT $4) AS newest
+               WHERE priority = $1 AND waiting_reason IS DISTINCT FROM 'interrupted'
+               ORDER BY run_at DESC LIMIT $3"#,
+            priority.as_str(),
+            at_most.as_secs_f64(),
+            i64::from(limit),
+            LOOKED_AT_MAX
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(ids.into_iter().map(JobId).collect())
+    }
+
+    /// Jobs of a priority that wait for a worker and have done so for at least this, `limit` at most, the oldest first.
+    ///
+    /// Plan: Index Scan on `jobs_pending`, the oldest 1,000 of all priorities at most.
+    ///
+    /// # Errors
+    /// If Postgres is not available.
+    pub async fn waiting_long(
+        &self,
+        priority: Priority,
+        at_least: Duration,
+        limit: u32,
+    ) -> Result<Vec<JobId>, StoreError> {
+        let ids = sqlx::query_scalar!(
+            r#"SELECT id FROM (
+                   SELECT id, priority, run_at FROM jobs
+                   WHERE status = 'pending' AND run_at <= now() - make_interval(secs => $2)
+                   ORDER BY run_at LIMIT $4) AS oldest
+               WHERE priority = $1
+               ORDER BY run_at LIMIT $3"#,
+            priority.as_str(),
+            at_least.as_secs_f64(),
+            i64::from(limit),
+            LOOKED_AT_MAX
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(ids.into_iter().map(JobId).collect())
     }
 
     /// The job that is active in the scope of a ticket.

@@ -61,18 +61,33 @@ async fn history() -> World {
 #[tokio::test]
 async fn the_relay_looks_at_pending_rows_only_however_many_are_over() {
     let world = history().await;
-    let relay = statement("WHERE status = 'pending' AND run_at <= now()");
+    let relay = statement("AND (ticketed_at IS NULL OR ticketed_at <= now() - make_interval");
     for plan in plans(&world, &relay, "30, 100").await {
         assert!(plan.contains("jobs_pending") && !plan.contains("Seq Scan"), "{plan}");
+    }
+    // However many wait in another lane.
+    world
+        .run(
+            "INSERT INTO jobs (id, sync_id, job_type, workspace_id, scope, priority, run_at)
+              SELECT gen_random_uuid(), gen_random_uuid(), 'sync', 'low' || n, 'hubspot', 'low', now() - n * interval '10 ms'
+              FROM generate_series(1, 20000) n",
+        )
+        .await;
+    world.run("VACUUM ANALYZE jobs").await;
+    for text in ["AS newest", "AS oldest"] {
+        for plan in plans(&world, &statement(text), "'normal', 60, 8, 1000").await {
+            assert!(plan.contains("jobs_pending") && !plan.contains("Seq Scan"), "{plan}");
+        }
     }
 }
 
 #[tokio::test]
-async fn the_rescue_looks_at_running_rows_only_however_many_are_over() {
+async fn the_rescue_and_the_workers_look_at_running_rows_only_however_many_are_over() {
     let world = history().await;
-    let rescue = statement("WHERE status = 'running' AND lease_expires_at <= now()");
-    for plan in plans(&world, &rescue, "100").await {
-        assert!(plan.contains("jobs_running") && !plan.contains("Seq Scan"), "{plan}");
+    for text in ["ticketed_at <= now() - interval '2 seconds'", "ORDER BY random() LIMIT $1"] {
+        for plan in plans(&world, &statement(text), "100").await {
+            assert!(plan.contains("jobs_running") && !plan.contains("Seq Scan"), "{plan}");
+        }
     }
 }
 

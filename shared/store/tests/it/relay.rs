@@ -128,3 +128,22 @@ async fn of_many_schedulers_each_row_goes_to_one() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn of_those_who_wait_the_newest_and_the_oldest_are_seen() {
+    let world = World::new().await;
+    let jobs = many(&world, 6).await;
+    let minute = Duration::from_secs(60);
+    world.store.seed_waited(&jobs[..1], minute).await.unwrap();
+    world.store.seed_waited(&jobs[1..2], minute / 2).await.unwrap();
+    world.set(jobs[2], "waiting_reason = 'interrupted'").await;
+    world.set(jobs[3], "run_at = now() + interval '1 minute'").await;
+    world.set(jobs[4], "priority = 'low'").await;
+    let store = &world.store;
+    assert_eq!(store.waiting_briefly(Priority::Normal, minute, 10).await.unwrap(), [jobs[5], jobs[1]]);
+    assert_eq!(store.waiting_briefly(Priority::Normal, minute, 1).await.unwrap(), [jobs[5]]);
+    assert_eq!(store.waiting_briefly(Priority::Low, minute, 10).await.unwrap(), [jobs[4]]);
+    assert_eq!(store.waiting_long(Priority::Normal, minute / 4, 10).await.unwrap(), [jobs[0], jobs[1]]);
+    assert_eq!(store.waiting_long(Priority::Normal, minute / 4, 1).await.unwrap(), [jobs[0]]);
+    assert_eq!(store.waiting_long(Priority::Low, minute / 4, 10).await.unwrap(), []);
+}

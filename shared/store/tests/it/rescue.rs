@@ -1,4 +1,6 @@
-use crate::fixture::{World, changed};
+use protocol::Priority;
+
+use crate::fixture::{World, changed, deal, deals, progress};
 use crate::relay::{each_goes_to_one_of_two, many};
 
 #[tokio::test]
@@ -51,4 +53,45 @@ async fn of_many_schedulers_each_expired_row_goes_to_one() {
         .await;
     each_goes_to_one_of_two(&world, &jobs, 17, |store| async move { store.take_expired(17).await.unwrap() })
         .await;
+}
+
+#[tokio::test]
+async fn workers_see_the_running_jobs_whose_lease_is_over_and_no_others() {
+    let world = World::new().await;
+    let jobs = many(&world, 4).await;
+    for job in &jobs[..3] {
+        world.claimed(*job).await;
+    }
+    world.expire_lease(jobs[0]).await;
+    world.expire_lease(jobs[1]).await;
+    world.set(jobs[1], "priority = 'low'").await;
+    let mut seen = world.store.expired(10).await.unwrap();
+    seen.sort_by_key(|(job, _)| *job != jobs[0]);
+    assert_eq!(seen, [(jobs[0], Priority::Normal), (jobs[1], Priority::Low)]);
+    assert_eq!(world.store.expired(1).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn only_takeovers_with_nothing_committed_between_them_are_counted_against_a_job() {
+    let world = World::new().await;
+    let mut claimed = world.running().await;
+    for taken_over in 1..=3 {
+        claimed = world.claim_again(&claimed).await;
+        assert_eq!((claimed.job.takeovers, claimed.takeovers_in_vain), (taken_over, taken_over));
+    }
+    world.store.commit_pages(&claimed.lease, &[deals(vec![deal("1", "2")])], &progress(1)).await.unwrap();
+    claimed = world.claim_again(&claimed).await;
+    assert_eq!((claimed.job.takeovers, claimed.takeovers_in_vain), (4, 1));
+    world.set(claimed.job.id, "status = 'pending', waiting_reason = 'interrupted', lease_token = NULL").await;
+    claimed = world.claimed(claimed.job.id).await;
+    assert_eq!(
+        (claimed.job.takeovers, claimed.takeovers_in_vain),
+        (4, 1),
+        "it was put back, and committed nothing"
+    );
+    world
+        .set(claimed.job.id, "status = 'pending', waiting_reason = 'retry_backoff', lease_token = NULL")
+        .await;
+    claimed = world.claimed(claimed.job.id).await;
+    assert_eq!((claimed.job.takeovers, claimed.takeovers_in_vain), (4, 0), "an attempt came to its end");
 }

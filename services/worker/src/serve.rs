@@ -1,0 +1,241 @@
+//! Serving the lanes: a free slot gets the next ticket, or a job that lost its worker; a place in the reserve gets such a
+//! job, too, or one that was accepted just now.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus::{Bus, BusError, Delivery, Fresh, Lane};
+use protocol::{JobId, Priority};
+use rand::seq::IndexedRandom;
+use store::{Store, StoreError};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::Worker;
+use crate::slots::{LaneSlots, Slot};
+
+/// The pause after NATS did not give what was asked for.
+const REATTACH_WAIT: Duration = Duration::from_millis(250);
+/// How often a worker looks into Postgres for jobs that a ticket may not bring to it: because NATS is away, because the
+/// ticket is with a process that hangs, or because nobody had room when it was published.
+const LOOK: Duration = Duration::from_millis(500);
+/// A look that takes longer has failed. A slow Postgres must not be asked ever more.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
+/// How many jobs of a lane are taken note of at once. What is left is seen the next time.
+const FOUND_MAX: usize = 8;
+/// A job that has waited for so long while a slot is free waits for a ticket that does not come.
+const LONG: Duration = Duration::from_secs(15);
+/// Of so many of the youngest one is taken, so that workers that look at the same time take different ones.
+const YOUNGEST: u32 = 8;
+/// A job that has waited for no longer than this is for the reserve, the newest first. Who waits for longer has a place
+/// in the queue that is as good.
+const YOUNG: Duration = Duration::from_secs(60);
+
+/// What there is to do for a slot.
+enum Work {
+    Ticket(Box<Delivery>),
+    /// Without a ticket in hand.
+    Job(JobId),
+}
+
+/// One lane, as its worker serves it.
+struct Serving {
+    lane: Lane,
+    fresh: Fresh,
+    found: mpsc::Receiver<JobId>,
+    young: mpsc::Receiver<JobId>,
+    slots: LaneSlots,
+}
+
+/// A lane, as those see it who look for jobs.
+struct Seeking {
+    priority: Priority,
+    found: mpsc::Sender<JobId>,
+    young: mpsc::Sender<JobId>,
+    slots: LaneSlots,
+}
+
+impl Serving {
+    /// A job, and a slot for it. First the slot: a ticket that nobody works on is one whose clock runs.
+    async fn next(&mut self) -> Result<(Work, Slot), BusError> {
+        loop {
+            if let Some(slot) = self.slots.take() {
+                self.fresh.pause();
+                return tokio::select! {
+                    biased;
+                    Some(job) = self.found.recv() => Ok((Work::Job(job), slot)),
+                    delivery = self.lane.next() => Ok((Work::Ticket(Box::new(delivery?)), slot)),
+                };
+            }
+            self.lane.pause();
+            tokio::select! {
+                biased;
+                () = self.slots.freed() => {}
+                found = beyond(&self.slots, &mut self.fresh, &mut self.found, &mut self.young) => return found,
+            }
+        }
+    }
+}
+
+/// A job that does not wait until a slot is free. Cancel-safe: whoever heard of it and was cancelled has lost a hint.
+async fn beyond(
+    slots: &LaneSlots,
+    fresh: &mut Fresh,
+    found: &mut mpsc::Receiver<JobId>,
+    young: &mut mpsc::Receiver<JobId>,
+) -> Result<(Work, Slot), BusError> {
+    let slot = loop {
+        if let Some(slot) = slots.take_reserve() {
+            break slot;
+        }
+        // What would be heard now is for a worker that has room.
+        fresh.pause();
+        slots.reserve_freed().await;
+    };
+    tokio::select! {
+        biased;
+        Some(job) = found.recv() => Ok((Work::Job(job), slot)),
+        Some(job) = young.recv() => Ok((Work::Job(job), slot)),
+        ticket = fresh.next() => Ok((Work::Job(ticket?.job_id), slot)),
+    }
+}
+
+impl Worker {
+    /// Pulls and runs jobs until `stop` is cancelled, then puts the running ones back and waits for them.
+    pub async fn run_until(self: Arc<Self>, stop: CancellationToken) {
+        let mut lanes = Vec::new();
+        for priority in Priority::ALL {
+            let slots = LaneSlots::new(self.settings.slots, *priority);
+            if !slots.is_served() {
+                continue;
+            }
+            let (to_found, found) = mpsc::channel(FOUND_MAX);
+            // One young job at a time: the next look knows a newer one.
+            let (to_young, young) = mpsc::channel(1);
+            let (lane, fresh) = (self.bus.lane(*priority), self.bus.fresh(*priority));
+            let serving = Serving { lane, fresh, found, young, slots: slots.clone() };
+            lanes.push(Seeking { priority: *priority, found: to_found, young: to_young, slots });
+            self.tracker.spawn(Arc::clone(&self).serve(*priority, serving, stop.clone()));
+        }
+        let looks = look_for_jobs(self.store.clone(), lanes);
+        let stopped = stop.clone();
+        self.tracker.spawn(async move { stopped.run_until_cancelled(looks).await });
+        let bus = self.bus.clone();
+        self.tracker.spawn(bus.answer_as("worker", "Runs jobs", stop.clone()));
+        self.tracker.spawn(verify(self.bus.clone(), stop.clone()));
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+
+    async fn serve(self: Arc<Self>, priority: Priority, mut serving: Serving, stop: CancellationToken) {
+        // Quiet until it was attached once: a start before NATS is up is no news.
+        let mut attached = false;
+        while let Some(next) = stop.run_until_cancelled(serving.next()).await {
+            match next {
+                Ok((work, slot)) => {
+                    attached = true;
+                    let (this, ack_wait, slots) =
+                        (Arc::clone(&self), serving.lane.ack_wait(), serving.slots.clone());
+                    // Whoever has a place in the reserve for longer than a turn is stopped, too, in the same way.
+                    let stop = stop.child_token();
+                    self.tracker.spawn(async move {
+                        let turn = this.settings.reserve_turn;
+                        let work = Box::pin(async {
+                            match work {
+                                Work::Ticket(delivery) => {
+                                    this.handle(*delivery, ack_wait, stop.clone()).await
+                                }
+                                Work::Job(job_id) => this.pick_up(job_id, ack_wait, stop.clone()).await,
+                            }
+                        });
+                        in_turn(work, slot, &slots, turn, &stop).await;
+                    });
+                }
+                Err(error) => {
+                    if attached {
+                        tracing::warn!(lane = %priority, error = %error, "no tickets for now; attaching again");
+                    }
+                    attached = false;
+                    if stop.run_until_cancelled(tokio::time::sleep(REATTACH_WAIT)).await.is_none() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Does the work in its slot. From the reserve it moves to a free slot when its turn is over; if there is none, it is told
+/// to stop.
+async fn in_turn(
+    work: impl Future<Output = ()>,
+    mut slot: Slot,
+    slots: &LaneSlots,
+    turn: Duration,
+    stop: &CancellationToken,
+) {
+    tokio::pin!(work);
+    if slot.is_reserve {
+        if timeout(turn, &mut work).await.is_ok() {
+            return;
+        }
+        match slots.take() {
+            Some(free) => slot = free,
+            None => stop.cancel(),
+        }
+    }
+    work.await;
+    drop(slot);
+}
+
+/// Looks for jobs, for ever. Whoever is told of one claims it, or is refused because another worker was faster.
+async fn look_for_jobs(store: Store, lanes: Vec<Seeking>) {
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        looks.tick().await;
+        let look = timeout(LOOK_TIMEOUT, look(&store, &lanes)).await;
+        if let Err(error) = look.unwrap_or_else(|_| Err(StoreError::timed_out())) {
+            tracing::debug!(error = %error, "nobody knows which jobs want a worker");
+        }
+    }
+}
+
+async fn look(store: &Store, lanes: &[Seeking]) -> Result<(), StoreError> {
+    let expired = store.expired(u32::try_from(lanes.len() * FOUND_MAX).unwrap_or(u32::MAX)).await?;
+    for lane in lanes {
+        for (job, _) in expired.iter().filter(|(_, priority)| *priority == lane.priority) {
+            tell(&lane.found, *job);
+        }
+        if !lane.slots.is_full() {
+            let limit = u32::try_from(FOUND_MAX).unwrap_or(u32::MAX);
+            for job in store.waiting_long(lane.priority, LONG, limit).await? {
+                tell(&lane.found, job);
+            }
+        } else if lane.slots.has_reserve() && lane.young.capacity() > 0 {
+            // If nobody took the last one, the reserve is taken, too.
+            let young = store.waiting_briefly(lane.priority, YOUNG, YOUNGEST).await?;
+            if let Some(job) = young.choose(&mut rand::rng()) {
+                tell(&lane.young, *job);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn tell(lane: &mpsc::Sender<JobId>, job: JobId) {
+    if lane.try_send(job).is_err() {
+        tracing::trace!(job.id = %job, "its lane is busy and has heard of enough");
+    }
+}
+
+/// Says once if NATS does not have what the files say. The worker runs all the same: the scheduler repairs
+/// what is missing, and what differs is somebody's decision.
+async fn verify(bus: Bus, stop: CancellationToken) {
+    if stop.run_until_cancelled(bus.connected()).await.is_some()
+        && let Err(error) = bus.verify().await
+    {
+        tracing::warn!(error = %error, "NATS is not as it should be");
+    }
+}
