@@ -1,8 +1,8 @@
 //! A delivery, from claim to settlement. Read this to know what happens when a worker dies:
 //!
 //! 1. *before the claim*: the ticket comes again after the ack wait;
-//! 2. *while running*: the lease runs out, the ticket comes again (or the scheduler makes a new one), another
-//!    worker claims the job and goes on from the last committed page;
+//! 2. *while running*: the lease runs out, another worker with room sees that in Postgres (`serve.rs`) or gets the
+//!    ticket again, claims the job and goes on from the last committed page;
 //! 3. *between the commit of the row and the settlement*: the ticket comes again, the claim is refused
 //!    because the job is over, and the ticket is discarded. Nothing runs twice.
 
