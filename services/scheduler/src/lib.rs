@@ -114,10 +114,7 @@ impl Scheduler {
     /// # Errors
     /// If NATS or Postgres are away: nothing is lost by it.
     pub async fn pass(&self) -> anyhow::Result<()> {
-        if topology::repair(&self.bus, self.settings.replicas).await? {
-            // No ticket is left, however young it was.
-            self.store.mark_all_unticketed().await?;
-        }
+        topology::repair(&self.store, &self.bus, self.settings.replicas).await?;
         // Each does its work whatever becomes of the other. Rescue first: it is short, and a relay of many rows may not be.
         let rescued = rescue::run(&self.store, &self.bus, self.settings.batch_max).await;
         let relayed =

@@ -3,8 +3,8 @@
 //! It takes no event: rows whose ticket was never published, was lost with a wiped store, or was settled while
 //! the row still waited, all look the same to it. A ticket too many is refused by the stream.
 //!
-//! Query: `Store::take_unticketed`. Plan: Index Scan using jobs_pending (run_at <= now()), LockRows, Limit;
-//! then Nested Loop over the primary key.
+//! Query: `Store::take_unticketed`. Plan: for each priority, Index Scan using jobs_waiting (priority, run_at <= now()),
+//! LockRows, Limit; then Nested Loop over the primary key.
 
 use std::time::{Duration, Instant};
 

@@ -1,24 +1,32 @@
 //! Topology: after somebody wiped the JetStream store, streams, consumers and bucket are made again.
 
 use bus::{Bus, TopologyError};
+use store::Store;
 
-/// Makes what is missing. Answers whether the stream of tickets was among it: then no ticket is left.
+/// Makes what is missing. If the stream of tickets is among it no ticket is left, however young it was: every waiting row
+/// gets another one.
 ///
 /// # Errors
-/// If NATS is away. Settings that differ are somebody's decision and are left alone, with a log line.
-pub async fn repair(bus: &Bus, replicas: u32) -> anyhow::Result<bool> {
+/// If NATS or Postgres is away. Settings that differ are somebody's decision and are left alone, with a log line.
+pub async fn repair(store: &Store, bus: &Bus, replicas: u32) -> anyhow::Result<()> {
     match bus.verify().await {
-        Ok(()) => return Ok(false),
+        Ok(()) => return Ok(()),
         Err(TopologyError::Different(lines)) if lines.iter().any(|line| line.ends_with(" is missing")) => {
             tracing::warn!("streams are missing; provisioning");
         }
         Err(TopologyError::Different(lines)) => {
             tracing::debug!(differences = lines.join("; "), "NATS has other settings than nats/*.json");
-            return Ok(false);
+            return Ok(());
         }
         Err(error) => return Err(error.into()),
     }
+    // Before it: whoever dies after it has left a stream that looks as it should.
+    store.mark_all_unticketed().await?;
     let provisioned = bus.provision_missing(replicas).await?;
     tracing::info!(created = ?provisioned.created, "provisioned");
-    Ok(provisioned.created.iter().any(|name| name == "SYNC_JOBS"))
+    if provisioned.created.iter().any(|name| name == "SYNC_JOBS") {
+        // And what was published meanwhile, and went nowhere.
+        store.mark_all_unticketed().await?;
+    }
+    Ok(())
 }

@@ -203,13 +203,13 @@ async fn look_for_jobs(store: Store, lanes: Vec<Seeking>) {
 }
 
 async fn look(store: &Store, lanes: &[Seeking]) -> Result<(), StoreError> {
-    let expired = store.expired(u32::try_from(lanes.len() * FOUND_MAX).unwrap_or(u32::MAX)).await?;
+    let limit = u32::try_from(FOUND_MAX).unwrap_or(u32::MAX);
+    let expired = store.expired(limit).await?;
     for lane in lanes {
         for (job, _) in expired.iter().filter(|(_, priority)| *priority == lane.priority) {
             tell(&lane.found, *job);
         }
         if !lane.slots.is_full() {
-            let limit = u32::try_from(FOUND_MAX).unwrap_or(u32::MAX);
             for job in store.waiting_long(lane.priority, LONG, limit).await? {
                 tell(&lane.found, job);
             }

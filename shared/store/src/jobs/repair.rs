@@ -7,17 +7,21 @@ use protocol::{JobId, Priority, TICKET_VERSION, Ticket};
 use super::row::corrupt;
 use crate::{Store, StoreError};
 
-/// Rows that a worker's look reads at most: it comes twice a second, whatever waits in other lanes.
-const LOOKED_AT_MAX: i64 = 1_000;
+/// A waiting row gets another ticket after so many times the age asked for, however long it waits.
+const RELAY_BACKOFF_MAX: f64 = 12.0;
 
 impl Store {
     /// Takes up to `limit` rows that wait for a worker and whose last ticket is older than `older_than`, or
-    /// was never published, gives each a new ticket number, and answers the tickets to publish. A publish too
-    /// many is refused by the stream and harms nobody.
+    /// was never published, gives each a new ticket number, and answers the tickets to publish, `high` first. A publish
+    /// too many is refused by the stream and harms nobody.
+    ///
+    /// Whoever waits for long mostly does so because there is a queue, and has its ticket in it. So the age that counts
+    /// doubles with each, up to 12 times `older_than`: 10,000 rows in a queue for ten minutes are 70,000 publishes, and not
+    /// a million.
     ///
     /// Any number of schedulers may do this at once: each row goes to one of them.
     ///
-    /// Plan: Index Scan on `jobs_pending` (`run_at <= now()`), then by primary key.
+    /// Plan: for each priority, Index Scan on `jobs_waiting` (`priority = … AND run_at <= now()`), then by primary key.
     ///
     /// # Errors
     /// If Postgres is not available.
@@ -25,14 +29,19 @@ impl Store {
         let rows = sqlx::query!(
             r#"UPDATE jobs SET ticket_no = ticket_no + 1, ticketed_at = now()
                WHERE id = ANY (ARRAY (
-                   SELECT id FROM jobs
-                   WHERE status = 'pending' AND run_at <= now()
-                     AND (ticketed_at IS NULL OR ticketed_at <= now() - make_interval(secs => $1))
-                   ORDER BY run_at LIMIT $2
-                   FOR UPDATE SKIP LOCKED))
+                   SELECT due.id FROM unnest(ARRAY['high', 'normal', 'low']) AS lane (priority), LATERAL (
+                       SELECT id FROM jobs
+                       WHERE status = 'pending' AND jobs.priority = lane.priority AND run_at <= now()
+                         AND (ticketed_at IS NULL
+                              OR ticketed_at + GREATEST(make_interval(secs => $1),
+                                                        LEAST(ticketed_at - run_at, make_interval(secs => $3))) <= now())
+                       ORDER BY run_at LIMIT $2
+                       FOR UPDATE SKIP LOCKED) AS due
+                   LIMIT $2))
                RETURNING id, ticket_no, workspace_id, job_type, scope, priority"#,
             older_than.as_secs_f64(),
-            i64::from(limit)
+            i64::from(limit),
+            older_than.as_secs_f64() * RELAY_BACKOFF_MAX
         )
         .fetch_all(&self.pool)
         .await?;
@@ -70,18 +79,19 @@ impl Store {
         ))
     }
 
-    /// Running jobs whose lease is over, `limit` at most, in any order: so that workers that look at the same time try
-    /// different ones first.
+    /// Running jobs whose lease is over, `limit` at most of each priority, in any order: so that workers that look at the
+    /// same time try different ones first.
     ///
-    /// Plan: Index Scan on `jobs_running`, a row for each running job.
+    /// Plan: Index Scan on `jobs_running`, a row for each running job; then sorted, those whose lease is over.
     ///
     /// # Errors
     /// If Postgres is not available.
     pub async fn expired(&self, limit: u32) -> Result<Vec<(JobId, Priority)>, StoreError> {
         let rows = sqlx::query!(
-            r#"SELECT id, priority FROM jobs
-               WHERE status = 'running' AND lease_expires_at <= now()
-               ORDER BY random() LIMIT $1"#,
+            r#"SELECT id, priority FROM (
+                   SELECT id, priority, row_number() OVER (PARTITION BY priority ORDER BY random()) AS turn FROM jobs
+                   WHERE status = 'running' AND lease_expires_at <= now()) AS over
+               WHERE turn <= $1"#,
             i64::from(limit)
         )
         .fetch_all(&self.pool)
@@ -93,7 +103,7 @@ impl Store {
     /// Jobs of a priority that wait for a worker and have done so for no longer than this, `limit` at most, the newest
     /// first. Not those that a worker put back.
     ///
-    /// Plan: Index Scan Backward on `jobs_pending`, the newest 1,000 of all priorities at most.
+    /// Plan: Index Scan Backward on `jobs_waiting`.
     ///
     /// # Errors
     /// If Postgres is not available.
@@ -104,16 +114,13 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<JobId>, StoreError> {
         let ids = sqlx::query_scalar!(
-            r#"SELECT id FROM (
-                   SELECT id, priority, waiting_reason, run_at FROM jobs
-                   WHERE status = 'pending' AND run_at <= now() AND run_at > now() - make_interval(secs => $2)
-                   ORDER BY run_at DESC LIMIT $4) AS newest
-               WHERE priority = $1 AND waiting_reason IS DISTINCT FROM 'interrupted'
+            r#"SELECT id FROM jobs
+               WHERE status = 'pending' AND priority = $1 AND run_at <= now() AND run_at > now() - make_interval(secs => $2)
+                 AND waiting_reason IS DISTINCT FROM 'interrupted'
                ORDER BY run_at DESC LIMIT $3"#,
             priority.as_str(),
             at_most.as_secs_f64(),
-            i64::from(limit),
-            LOOKED_AT_MAX
+            i64::from(limit)
         )
         .fetch_all(&self.pool)
         .await?;
@@ -122,7 +129,7 @@ impl Store {
 
     /// Jobs of a priority that wait for a worker and have done so for at least this, `limit` at most, the oldest first.
     ///
-    /// Plan: Index Scan on `jobs_pending`, the oldest 1,000 of all priorities at most.
+    /// Plan: Index Scan on `jobs_waiting`.
     ///
     /// # Errors
     /// If Postgres is not available.
@@ -133,16 +140,12 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<JobId>, StoreError> {
         let ids = sqlx::query_scalar!(
-            r#"SELECT id FROM (
-                   SELECT id, priority, run_at FROM jobs
-                   WHERE status = 'pending' AND run_at <= now() - make_interval(secs => $2)
-                   ORDER BY run_at LIMIT $4) AS oldest
-               WHERE priority = $1
+            r#"SELECT id FROM jobs
+               WHERE status = 'pending' AND priority = $1 AND run_at <= now() - make_interval(secs => $2)
                ORDER BY run_at LIMIT $3"#,
             priority.as_str(),
             at_least.as_secs_f64(),
-            i64::from(limit),
-            LOOKED_AT_MAX
+            i64::from(limit)
         )
         .fetch_all(&self.pool)
         .await?;

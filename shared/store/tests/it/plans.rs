@@ -61,11 +61,11 @@ async fn history() -> World {
 #[tokio::test]
 async fn the_relay_looks_at_pending_rows_only_however_many_are_over() {
     let world = history().await;
-    let relay = statement("AND (ticketed_at IS NULL OR ticketed_at <= now() - make_interval");
-    for plan in plans(&world, &relay, "30, 100").await {
-        assert!(plan.contains("jobs_pending") && !plan.contains("Seq Scan"), "{plan}");
+    let relay = statement("LEAST(ticketed_at - run_at");
+    for plan in plans(&world, &relay, "30, 100, 360").await {
+        assert!(plan.contains("jobs_waiting") && !plan.contains("Seq Scan"), "{plan}");
     }
-    // However many wait in another lane.
+    // However many wait in another lane, they are not even read.
     world
         .run(
             "INSERT INTO jobs (id, sync_id, job_type, workspace_id, scope, priority, run_at)
@@ -74,9 +74,10 @@ async fn the_relay_looks_at_pending_rows_only_however_many_are_over() {
         )
         .await;
     world.run("VACUUM ANALYZE jobs").await;
-    for text in ["AS newest", "AS oldest"] {
-        for plan in plans(&world, &statement(text), "'normal', 60, 8, 1000").await {
-            assert!(plan.contains("jobs_pending") && !plan.contains("Seq Scan"), "{plan}");
+    for text in ["ORDER BY run_at DESC LIMIT $3", "ORDER BY run_at LIMIT $3"] {
+        for plan in plans(&world, &statement(text), "'normal', 60, 8").await {
+            let range = "Index Cond: ((priority = ";
+            assert!(plan.contains("jobs_waiting") && plan.contains(range), "{plan}");
         }
     }
 }
@@ -84,7 +85,7 @@ async fn the_relay_looks_at_pending_rows_only_however_many_are_over() {
 #[tokio::test]
 async fn the_rescue_and_the_workers_look_at_running_rows_only_however_many_are_over() {
     let world = history().await;
-    for text in ["ticketed_at <= now() - interval '2 seconds'", "ORDER BY random() LIMIT $1"] {
+    for text in ["ticketed_at <= now() - interval '2 seconds'", "ORDER BY random()"] {
         for plan in plans(&world, &statement(text), "100").await {
             assert!(plan.contains("jobs_running") && !plan.contains("Seq Scan"), "{plan}");
         }

@@ -75,6 +75,39 @@ async fn a_row_whose_ticket_is_old_gets_a_new_one() {
 }
 
 #[tokio::test]
+async fn a_row_that_waits_for_long_gets_its_tickets_less_and_less_often() {
+    let world = World::new().await;
+    let job = world.accepted().await.id;
+    let mut minutes = vec![0];
+    for minute in 1..40 {
+        let since = minute - minutes.last().unwrap();
+        let clock =
+            format!("run_at = now() - interval '{minute} min', ticketed_at = now() - interval '{since} min'");
+        world.set(job, &clock).await;
+        if !world.store.take_unticketed(AGE * 2, 10).await.unwrap().is_empty() {
+            minutes.push(minute);
+        }
+    }
+    assert_eq!(minutes, [0, 1, 2, 4, 8, 16, 28], "at last every twelve times the age asked for");
+}
+
+#[tokio::test]
+async fn a_row_of_high_priority_gets_its_ticket_before_all_others() {
+    let world = World::new().await;
+    let jobs = many(&world, 4).await;
+    world.store.mark_unticketed(&jobs).await.unwrap();
+    for (job, priority) in jobs.iter().zip(["low", "normal", "high", "normal"]) {
+        world.set(*job, &format!("priority = '{priority}'")).await;
+    }
+    world.set(jobs[0], "run_at = now() - interval '1 h'").await;
+    let mut order = Vec::new();
+    for _ in 0..3 {
+        order.extend(world.store.take_unticketed(AGE, 1).await.unwrap().iter().map(|ticket| ticket.job_id));
+    }
+    assert_eq!(order, [jobs[2], jobs[1], jobs[3]]);
+}
+
+#[tokio::test]
 async fn a_row_that_was_marked_gets_a_new_ticket_at_once() {
     let world = World::new().await;
     let jobs = many(&world, 3).await;
