@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Settings;
 use crate::compare::DeleteGuard;
 use crate::decide::Outcome;
+use crate::fetch::halted;
 use crate::keeper::Keeper;
 use crate::live::Live;
 use crate::patience::patiently;
@@ -73,9 +74,12 @@ impl Attempt {
             return refused(error);
         }
         let planned = plan(code.spec(), &self.claimed.job.options, &self.claimed.cursors);
-        let session = match self.open(code.as_ref()).await {
-            Ok(session) => session,
-            Err(error) => return Ended::With(failed(None, error)),
+        let session = tokio::select! {
+            session = self.open(code.as_ref()) => match session {
+                Ok(session) => session,
+                Err(error) => return Ended::With(failed(None, error)),
+            },
+            () = halted(&self.stop) => return Ended::With(Outcome::Interrupted),
         };
         let mut tally = Tally::new(&planned, &self.claimed.cursors);
         let pipeline = Pipeline {

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use connectors::Next;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use protocol::{ObjectName, Progress};
+use protocol::{ObjectName, Progress, Record, Rejected, Table};
 use store::{PageBatch, PagesCommitted, StoreError};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::Instant;
@@ -101,12 +101,36 @@ impl Pipeline<'_> {
         &self,
         progress: Progress,
         object: ObjectName,
-        batches: Vec<PageBatch>,
+        mut batches: Vec<PageBatch>,
         _rooms: Vec<Option<OwnedSemaphorePermit>>,
     ) -> Result<Done, StoreError> {
-        let begun = Instant::now();
-        let committed = self.store.commit_pages(self.lease, &batches, &progress).await?;
-        Ok(Done { object, batches, progress, begun, committed })
+        let mut begun = Instant::now();
+        let mut committed = self.store.commit_pages(self.lease, &batches, &progress).await;
+        if committed.as_ref().is_err_and(StoreError::is_about_data) {
+            for PageBatch { object, table, records, rejected, .. } in &mut batches {
+                self.set_aside(object, *table, records, rejected).await?;
+            }
+            begun = Instant::now();
+            committed = self.store.commit_pages(self.lease, &batches, &progress).await;
+        }
+        Ok(Done { object, batches, progress, begun, committed: committed? })
+    }
+}
+
+impl Pipeline<'_> {
+    /// A record that Postgres refuses is captured like one that could not be transformed. For a second try.
+    pub(crate) async fn set_aside(
+        &self,
+        object: &ObjectName,
+        table: Table,
+        records: &mut Vec<Record>,
+        rejected: &mut Vec<Rejected>,
+    ) -> Result<(), StoreError> {
+        let refused = self.store.set_aside(self.lease, table, records, rejected).await?;
+        if refused > 0 {
+            tracing::warn!(object = %object, records = refused, "Postgres refuses records; they are captured");
+        }
+        Ok(())
     }
 }
 

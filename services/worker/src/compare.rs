@@ -9,7 +9,7 @@ use protocol::{ObjectName, Table};
 use store::{Compared, Fenced, StoreError};
 use tokio::task::JoinSet;
 
-use crate::fetch::STOP_GRACE;
+use crate::fetch::halted;
 use crate::live::Live;
 use crate::pipeline::{Pipeline, Stopped, panic_message};
 use crate::plan::Planned;
@@ -57,7 +57,7 @@ impl Pipeline<'_> {
         loop {
             let answer = tokio::select! {
                 answer = asking.join_next() => answer,
-                () = self.halted() => return Err(Stopped::Interrupted),
+                () = halted(&self.stop) => return Err(Stopped::Interrupted),
             };
             let Some(answer) = answer else { return Ok(()) };
             let (mut planned, difference) =
@@ -99,7 +99,7 @@ impl Pipeline<'_> {
             tracing::warn!(object = %object, gone = so_far, known, "so many are gone that somebody has to approve");
         }
         let held_back = if allowed { 0 } else { gone.len() as u64 };
-        let compared = Compared {
+        let mut compared = Compared {
             object: object.clone(),
             table: *table,
             records,
@@ -108,19 +108,20 @@ impl Pipeline<'_> {
             gone: if allowed { gone } else { Vec::new() },
             next: next.map(|next| next.0),
         };
-        let at = tokio::time::Instant::now();
+        let mut at = tokio::time::Instant::now();
         let progress = tally.progress(object);
-        let (fenced, done) = self.store.commit_comparison(self.lease, &compared, &progress).await?;
+        let mut committed = self.store.commit_comparison(self.lease, &compared, &progress).await;
+        if committed.as_ref().is_err_and(StoreError::is_about_data) {
+            let Compared { records, rejected, .. } = &mut compared;
+            self.set_aside(object, *table, records, rejected).await?;
+            at = tokio::time::Instant::now();
+            committed = self.store.commit_comparison(self.lease, &compared, &progress).await;
+        }
+        let (fenced, done) = committed?;
         self.renewed.send_replace(at);
         tally.add_compared(&compared, done);
         live.progress(progress, fenced);
         Ok(fenced)
-    }
-
-    /// Resolves when the worker shuts down, after a moment in which a comparison may still end.
-    async fn halted(&self) {
-        self.stop.cancelled().await;
-        tokio::time::sleep(STOP_GRACE).await;
     }
 }
 

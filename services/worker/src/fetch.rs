@@ -13,8 +13,8 @@ use crate::pipeline::{Stopped, panic_message};
 use crate::plan::Planned;
 use crate::tally::Tally;
 
-/// How long a page that is being fetched at a halt may still take.
-pub(crate) const STOP_GRACE: Duration = Duration::from_secs(2);
+/// How long what is being asked of a vendor at a halt may still take.
+const HALT_GRACE: Duration = Duration::from_secs(2);
 
 /// Records and associations of a job that may be fetched and not committed. What waits is limited by pages, too, but
 /// pages differ.
@@ -93,18 +93,20 @@ impl Fetch {
 
     /// One page. A halt lets it finish if that is quick; the end of the commits does not wait for it.
     async fn page(&self) -> Result<Page, Stopped> {
-        let stopped = async {
-            self.halt.cancelled().await;
-            tokio::time::sleep(STOP_GRACE).await;
-        };
         tokio::select! {
             page = self.session.page(&self.planned.object, self.planned.position.as_ref()) => {
                 page.map_err(|error| Stopped::Source(self.planned.object.clone(), error))
             }
-            () = stopped => Err(Stopped::Interrupted),
+            () = halted(&self.halt) => Err(Stopped::Interrupted),
             () = self.pages.closed() => Err(Stopped::Interrupted),
         }
     }
+}
+
+/// Resolves a moment after the halt: what is under way may be done by then.
+pub(crate) async fn halted(halt: &CancellationToken) {
+    halt.cancelled().await;
+    tokio::time::sleep(HALT_GRACE).await;
 }
 
 fn is_for_the_account(class: ErrorClass) -> bool {

@@ -62,11 +62,20 @@ impl Serving {
         loop {
             if let Some(slot) = self.slots.take() {
                 self.fresh.pause();
-                return tokio::select! {
+                self.slots.offer(slot);
+                let work = tokio::select! {
                     biased;
-                    Some(job) = self.found.recv() => Ok((Work::Job(job), slot)),
-                    delivery = self.lane.next() => Ok((Work::Ticket(Box::new(delivery?)), slot)),
+                    Some(job) = self.found.recv() => Ok(Some(Work::Job(job))),
+                    delivery = self.lane.next() => delivery.map(|delivery| Some(Work::Ticket(Box::new(delivery)))),
+                    () = self.slots.moved_into() => Ok(None),
                 };
+                // Whoever moved into the slot came out of the reserve.
+                let slot = self.slots.take_back().or_else(|| self.slots.take_reserve());
+                match (work?, slot) {
+                    (Some(work), Some(slot)) => return Ok((work, slot)),
+                    // A ticket that came at that moment comes again.
+                    _ => continue,
+                }
             }
             self.lane.pause();
             tokio::select! {
@@ -149,7 +158,7 @@ impl Worker {
                                 Work::Job(job_id) => this.pick_up(job_id, ack_wait, stop.clone()).await,
                             }
                         });
-                        in_turn(work, slot, &slots, turn, &stop).await;
+                        slots.run_in(slot, turn, &stop, work).await;
                     });
                 }
                 Err(error) => {
@@ -164,29 +173,6 @@ impl Worker {
             }
         }
     }
-}
-
-/// Does the work in its slot. From the reserve it moves to a free slot when its turn is over; if there is none, it is told
-/// to stop.
-async fn in_turn(
-    work: impl Future<Output = ()>,
-    mut slot: Slot,
-    slots: &LaneSlots,
-    turn: Duration,
-    stop: &CancellationToken,
-) {
-    tokio::pin!(work);
-    if slot.is_reserve {
-        if timeout(turn, &mut work).await.is_ok() {
-            return;
-        }
-        match slots.take() {
-            Some(free) => slot = free,
-            None => stop.cancel(),
-        }
-    }
-    work.await;
-    drop(slot);
 }
 
 /// Looks for jobs, for ever. Whoever is told of one claims it, or is refused because another worker was faster.

@@ -95,16 +95,16 @@ impl Tally {
         for batch in batches {
             if let Some(count) = self.of(&batch.object) {
                 count.listed += batch.listed;
-                count.captured += batch.rejected.len() as u64;
                 count.pages += batch.pages;
             }
         }
     }
 
-    /// Counts the rows of batches that were committed.
+    /// Counts the rows of batches that were committed, and what was captured of them.
     pub(crate) fn add_committed(&mut self, batches: &[PageBatch], committed: &[BatchCommitted]) {
         for (batch, done) in batches.iter().zip(committed) {
             if let Some(count) = self.of(&batch.object) {
+                count.captured += batch.rejected.len() as u64;
                 count.add(*done);
             }
         }

@@ -34,7 +34,23 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
+
+    /// Whether Postgres refused a value that it was given. Without it the same call may succeed:
+    /// [`crate::Store::set_aside`].
+    pub fn is_about_data(&self) -> bool {
+        self.data_message().is_some()
+    }
+
+    /// What Postgres says against a value. It may show the value: not for a log.
+    pub(crate) fn data_message(&self) -> Option<&str> {
+        let Self::Refused(sqlx::Error::Database(error)) = self else { return None };
+        let code = error.code()?;
+        ABOUT_DATA.iter().any(|class| code.starts_with(class)).then(|| error.message())
+    }
 }
+
+/// SQLSTATE classes of what is wrong with a value: data exceptions, and limits that it exceeds.
+const ABOUT_DATA: [&str; 2] = ["22", "54"];
 
 /// SQLSTATE classes and codes that mean "not now": connection exceptions, resources, shutdown,
 /// serialization failure, deadlock, read-only standby, a lock that was not free.

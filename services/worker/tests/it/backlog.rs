@@ -107,7 +107,7 @@ async fn busy(world: &World, backlog: usize, reserve_turn: Duration) -> (Running
     let ids: Vec<JobId> = backlog.iter().map(|job| job.id).collect();
     world.store.seed_waited(&ids, Duration::from_secs(300)).await.unwrap();
     publish(world, &backlog).await;
-    let patient = connectors::HttpConfig { request_timeout_ms: 60_000, ..http() };
+    let patient = connectors::HttpConfig { request_timeout_ms: 600_000, ..http() };
     let slots = Slots { high: 0, normal: 1, low: 0, reserve: 1 };
     let settings = Settings { slots, reserve_turn, ..settings() };
     let worker = world.worker_with(settings, world.registry(patient)).await;
@@ -131,8 +131,7 @@ async fn a_job_that_is_accepted_now_does_not_wait_behind_thousands_of_its_neighb
         waiting += usize::from(row.status == JobStatus::Queued);
     }
     assert_eq!(waiting, BACKLOG - 1, "the reserve is not for them");
-    // An orderly stop would wait for what hangs.
-    drop(worker);
+    worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -142,8 +141,7 @@ async fn a_dead_workers_job_does_not_wait_behind_a_backlog_either() {
     let job = world.accept(3).await;
     dies(&world, job).await;
     assert_eq!(world.completed(job).await.takeovers, 1);
-    // An orderly stop would wait for what hangs.
-    drop(worker);
+    worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,6 +160,15 @@ async fn a_job_that_needs_longer_than_its_turn_in_the_reserve_makes_room_and_los
     assert_eq!(world.lab.stats().await.pages_fetched_twice.count, 0, "what was read was committed");
     world.assert_complete().await;
     worker.stop().await;
-    // An orderly stop would wait for what hangs.
-    drop(busy);
+    busy.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_stops_does_not_wait_for_a_vendor_that_never_answered() {
+    let world = World::new(tiny_lab()).await;
+    let (worker, jobs) = busy(&world, 1, LONG).await;
+    worker.stop().await;
+    let row = world.store.job(&jobs[0].workspace_id, jobs[0].id).await.unwrap().unwrap();
+    assert_eq!((row.status, row.attempts), (JobStatus::Queued, 0), "{row:?}");
+    assert_eq!(row.waiting_reason, Some(WaitingReason::Interrupted));
 }

@@ -5,13 +5,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use connectors::{
-    Connection, Connector, ConnectorSpec, Host, ObjectSpec, Page, Position, Registry, Session, SourceError,
+    Connection, Connector, ConnectorSpec, Host, Next, ObjectSpec, Page, Position, Registry, Session,
+    SourceError,
 };
 use lab::{FaultKind, FaultRule, LabConfig};
-use protocol::{AttemptErrorClass, JobStatus, ObjectName, Table, WaitingReason};
+use protocol::{
+    AttemptErrorClass, ContactFields, Fields, JobStatus, JobView, ObjectName, Record, Table, WaitingReason,
+};
 use worker::Settings;
 
 use crate::fixture::{World, settings, small_lab};
+use crate::source::result;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_that_fails_on_a_broken_vendor_is_tried_again_and_resumes() {
@@ -128,28 +132,29 @@ async fn a_shutdown_puts_the_job_back_uncounted_and_the_next_worker_goes_on() {
     second.stop().await;
 }
 
-static PANICKING: ConnectorSpec = ConnectorSpec {
+/// A connector with one object, `contacts`, of one page.
+struct OnePage(fn() -> Page);
+
+static ONE_PAGE: ConnectorSpec = ConnectorSpec {
     name: "hubspot",
-    title: "Panics",
+    title: "One page",
     objects: &[ObjectSpec { name: "contacts", table: Table::Contacts }],
     credentials: &[],
 };
 
-struct Panicking;
-
 #[async_trait]
-impl Connector for Panicking {
+impl Connector for OnePage {
     fn spec(&self) -> &'static ConnectorSpec {
-        &PANICKING
+        &ONE_PAGE
     }
 
     async fn open(&self, _: Connection, _: Arc<dyn Host>) -> Result<Box<dyn Session>, SourceError> {
-        Ok(Box::new(Self))
+        Ok(Box::new(Self(self.0)))
     }
 }
 
 #[async_trait]
-impl Session for Panicking {
+impl Session for OnePage {
     fn account_id(&self) -> &str {
         "1"
     }
@@ -159,17 +164,52 @@ impl Session for Panicking {
     }
 
     async fn page(&self, _: &ObjectName, _: Option<&Position>) -> Result<Page, SourceError> {
-        panic!("a bug in a connector")
+        Ok((self.0)())
     }
+}
+
+async fn run_one_page(page: fn() -> Page) -> JobView {
+    let mut world = World::new(small_lab()).await;
+    let worker = world.worker_with(settings(), Arc::new(Registry::of(vec![Arc::new(OnePage(page))]))).await;
+    let job = world.post().await;
+    let view = world.ended(job).await;
+    worker.stop().await;
+    view
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_is_a_failed_attempt_with_its_message() {
-    let mut world = World::new(small_lab()).await;
-    let worker = world.worker_with(settings(), Arc::new(Registry::of(vec![Arc::new(Panicking)]))).await;
-    let job = world.post().await;
-    let view = world.ended(job).await;
+    let view = run_one_page(|| panic!("a bug in a connector")).await;
     assert_eq!((view.status, view.attempts), (JobStatus::Failed, 3));
     assert!(view.error.unwrap().contains("a bug in a connector"));
-    worker.stop().await;
+}
+
+fn contact(id: u64, properties: &str) -> Record {
+    Record {
+        external_id: id.to_string(),
+        fields: Fields::Contact(ContactFields::default()),
+        properties: properties.to_owned(),
+        source_created_at: None,
+        source_updated_at: None,
+        deleted_at: None,
+        merged_ids: Vec::new(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_postgres_refuses_is_captured_and_the_rest_of_its_page_goes_in() {
+    let view = run_one_page(|| Page {
+        listed: 3,
+        records: vec![contact(1, "{}"), contact(2, r#"{"n": 1e400000}"#), contact(3, "{}")],
+        rejected: Vec::new(),
+        sweeps: Vec::new(),
+        whole: false,
+        next: Next::Done { checkpoint: None },
+    })
+    .await;
+    assert_eq!((view.status, view.attempts), (JobStatus::Completed, 1), "{view:?}");
+    let contacts = result(&view, "contacts");
+    assert_eq!((contacts.listed, contacts.written, contacts.captured), (3, 2, 1));
+    let [error] = view.result.as_ref().unwrap().errors.as_slice() else { panic!("{view:?}") };
+    assert!(error.reason.contains("overflows numeric"), "{error:?}");
 }

@@ -2,6 +2,7 @@
 //! retention for the scheduler.
 
 mod accept;
+mod aside;
 mod cancel;
 mod captured;
 mod claim;

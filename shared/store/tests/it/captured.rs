@@ -1,4 +1,4 @@
-use protocol::{JobStatus, Rejected, SyncMode};
+use protocol::{JobStatus, Record, Rejected, SyncMode};
 use store::{Claimed, Ending, PageBatch};
 
 use crate::fixture::{World, deal, deals, new_job, progress, rejected, workspace};
@@ -133,4 +133,47 @@ async fn captured_records_are_listed_for_their_job_in_order_and_up_to_a_limit() 
     end(&world, &claimed, JobStatus::Completed).await;
     let next = world.running().await;
     assert_eq!(world.store.captured(&next.job, 100).await.unwrap(), []);
+}
+
+/// A deal that can be transformed, and that Postgres refuses.
+fn refused_deal(id: &str, properties: String) -> Record {
+    Record { properties, ..deal(id, "1") }
+}
+
+#[tokio::test]
+async fn records_that_postgres_refuses_are_set_aside_and_the_others_go_in() {
+    let world = World::new().await;
+    let claimed = world.running().await;
+    let mut batch = deals((0..50).map(|n| deal(&format!("{n:02}"), "1")).collect());
+    let nested = format!("{{\"deep\": {}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    batch.records[7] = refused_deal("07", r#"{"n": 1e400000}"#.to_owned());
+    batch.records[8] = refused_deal("08", nested);
+    batch.records[49] = deal("49", "many");
+    let error = world.store.commit_pages(&claimed.lease, &[batch.clone()], &progress(1)).await.unwrap_err();
+    assert!(error.is_about_data() && !error.is_transient(), "{error:?}");
+    let (store, lease) = (&world.store, &claimed.lease);
+    let aside = store.set_aside(lease, batch.table, &mut batch.records, &mut batch.rejected).await.unwrap();
+    assert_eq!(aside, 3);
+    assert_eq!(world.one::<i64>("SELECT count(*) FROM deals").await, 0, "nothing is written by asking");
+    store.commit_pages(lease, &[batch], &progress(1)).await.unwrap();
+    assert_eq!(world.one::<i64>("SELECT count(*) FROM deals").await, 47);
+    let reasons = captured(&world).await;
+    let expected = [
+        "07: Postgres refuses it: value overflows numeric format",
+        "08: Postgres refuses it: stack depth limit exceeded",
+        "49: Postgres refuses it: invalid input syntax for type numeric: \"many\"",
+    ];
+    assert_eq!(reasons, expected);
+    assert!(world.one::<bool>("SELECT (listed, written, captured) = (50, 47, 3) FROM cursors").await);
+}
+
+#[tokio::test]
+async fn nothing_is_set_aside_while_postgres_refuses_nothing() {
+    let world = World::new().await;
+    let claimed = world.running().await;
+    let mut batch = deals(vec![deal("1", "1"), deal("2", "2")]);
+    let before = batch.clone();
+    let (store, lease) = (&world.store, &claimed.lease);
+    let aside = store.set_aside(lease, batch.table, &mut batch.records, &mut batch.rejected).await.unwrap();
+    assert_eq!((aside, batch.records), (0, before.records), "and their order is as it was");
 }
