@@ -73,8 +73,11 @@ pub async fn serve(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     let ready = health::router(vec![check(&ingress)]);
     let router = http::shell(crate::router(ingress).merge(ready), http::ShellConfig::from(&config.http));
     tracing::info!(%listen, "syncline-ingress is up");
-    http::serve(listener, router, shutdown.token(), config.shutdown.deadline).await?;
-    tracker.close();
-    runtime::drain(&tracker, config.shutdown.deadline).await;
-    Ok(())
+    let all = async {
+        let served = http::serve(listener, router, shutdown.token(), config.shutdown.for_answers()).await;
+        tracker.close();
+        tracker.wait().await;
+        served
+    };
+    Ok(shutdown.within(config.shutdown.deadline, Box::pin(all)).await.unwrap_or(Ok(()))?)
 }

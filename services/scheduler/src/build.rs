@@ -58,8 +58,9 @@ pub async fn serve(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     let scheduler = from_config(config).await?;
     let router = http::shell(health::router(scheduler.checks()), http::ShellConfig::from(&config.http));
     tracing::info!(%listen, "syncline-scheduler is up");
-    let served = http::serve(listener, router, shutdown.token(), config.shutdown.deadline);
-    let (served, ()) = tokio::join!(served, scheduler.run_until(shutdown.token()));
+    let served = http::serve(listener, router, shutdown.token(), config.shutdown.for_answers());
+    let all = async { tokio::join!(served, scheduler.run_until(shutdown.token())) };
+    let (served, ()) = shutdown.within(config.shutdown.deadline, Box::pin(all)).await.unwrap_or((Ok(()), ()));
     Ok(served?)
 }
 

@@ -46,10 +46,10 @@ impl Follow {
         };
         // Before reading, so that no change falls in between.
         follower.follow(job_id);
-        let mut view = status.job(&workspace_id, job_id).await?;
+        let mut view = status.job(&workspace_id, job_id, 0).await?;
         if !view.jobs.is_empty() {
             view.jobs.iter().for_each(|job| follower.follow(job.id));
-            view = status.job(&workspace_id, job_id).await?;
+            view = status.job(&workspace_id, job_id, 0).await?;
         }
         Ok(Self { status, workspace_id, job_id, follower, view, read_at: Instant::now() })
     }
@@ -72,7 +72,7 @@ impl Follow {
     async fn next(&mut self) -> Result<(), ApiError> {
         loop {
             self.due().await;
-            let read = self.status.job(&self.workspace_id, self.job_id).await;
+            let read = self.status.job(&self.workspace_id, self.job_id, 0).await;
             self.read_at = Instant::now();
             match read {
                 Ok(view) if view.revision > self.view.revision => {

@@ -80,7 +80,7 @@ async fn get_job(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let Some(wait) = query.wait()? else {
-        let job = status.job(&workspace_id, job_id).await?;
+        let job = status.job(&workspace_id, job_id, named_revision(&headers).unwrap_or(0)).await?;
         let known = tags(&headers).any(|tag| tag == "*" || tag == etag(&job));
         return answer(job, known);
     };
@@ -151,11 +151,14 @@ fn tags(headers: &HeaderMap) -> impl Iterator<Item = &str> {
 /// The newest revision that `If-None-Match` names, 0 if it names none of ours; `None` without the header.
 fn known_revision(headers: &HeaderMap, present: &JobView) -> Option<u64> {
     headers.get(IF_NONE_MATCH)?;
-    let revision = |tag: &str| match tag {
-        "*" => Some(present.revision),
-        tag => tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok(),
-    };
-    Some(tags(headers).filter_map(revision).max().unwrap_or(0))
+    let any = tags(headers).any(|tag| tag == "*").then_some(present.revision);
+    Some(any.max(named_revision(headers)).unwrap_or(0))
+}
+
+/// The newest revision that `If-None-Match` names.
+fn named_revision(headers: &HeaderMap) -> Option<u64> {
+    let revision = |tag: &str| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok();
+    tags(headers).filter_map(revision).max()
 }
 
 impl Status {
@@ -164,11 +167,13 @@ impl Status {
         self.bus.is_connected() && self.board.is_watched()
     }
 
-    /// The job as it is: never older than an answer before.
+    /// The job as it is: never older than an answer before. If that was another replica's, with a newer revision than is
+    /// known here, Postgres is asked.
     pub(crate) async fn job(
         &self,
         workspace_id: &WorkspaceId,
         job_id: JobId,
+        answered: u64,
     ) -> Result<Arc<JobView>, ApiError> {
         let mut known = self.board.view(workspace_id, job_id).map(|(view, age)| (view, age < FRESH));
         if known.is_none()
@@ -180,7 +185,9 @@ impl Status {
         }
         match &known {
             Some((view, _)) if view.status.is_over() => return Ok(Arc::clone(view)),
-            Some((view, true)) if self.bus.is_connected() => return Ok(Arc::clone(view)),
+            Some((view, true)) if self.bus.is_connected() && view.revision >= answered => {
+                return Ok(Arc::clone(view));
+            }
             _ => {}
         }
         match self.store.job(workspace_id, job_id).await {

@@ -127,7 +127,7 @@ impl Instance {
             self.tracker.spawn(scheduler.run_until(self.stop.child_token()));
         }
         let router = http::shell(routes.merge(health::router(checks)), http::ShellConfig::from(&config.http));
-        let serve = http::serve(listener, router, self.stop.child_token(), config.shutdown.deadline);
+        let serve = http::serve(listener, router, self.stop.child_token(), config.shutdown.for_answers());
         self.tracker.spawn(async move {
             if let Err(error) = serve.await {
                 tracing::error!(error = %error, "the API ended");

@@ -125,8 +125,10 @@ pub async fn serve(config: &Config, shutdown: &Shutdown) -> anyhow::Result<()> {
     let worker = from_config(config, name()).await?;
     let router = http::shell(health::router(worker.checks()), http::ShellConfig::from(&config.http));
     tracing::info!(%listen, "syncline-worker is up");
-    let served = http::serve(listener, router, shutdown.token(), config.shutdown.deadline);
-    let (served, ()) = tokio::join!(served, worker.run_until(shutdown.token()));
+    let served = http::serve(listener, router, shutdown.token(), config.shutdown.for_answers());
+    let all = async { tokio::join!(served, worker.run_until(shutdown.token())) };
+    // Whoever is cut off keeps its lease until that is over: another worker goes on.
+    let (served, ()) = shutdown.within(config.shutdown.deadline, Box::pin(all)).await.unwrap_or((Ok(()), ()));
     Ok(served?)
 }
 

@@ -54,10 +54,12 @@ impl Pipeline<'_> {
         for planned in self.planned.iter().filter(|planned| is_compared(planned, tally)) {
             ask(&mut asking, planned.clone());
         }
+        let halted = halted(&self.stop);
+        tokio::pin!(halted);
         loop {
             let answer = tokio::select! {
                 answer = asking.join_next() => answer,
-                () = halted(&self.stop) => return Err(Stopped::Interrupted),
+                () = &mut halted => return Err(Stopped::Interrupted),
             };
             let Some(answer) = answer else { return Ok(()) };
             let (mut planned, difference) =

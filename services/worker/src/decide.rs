@@ -224,41 +224,72 @@ mod tests {
         }
     }
 
-    fn any_outcome() -> impl Strategy<Value = Outcome> {
+    const TAKEOVERS_MAX: u32 = 10;
+
+    /// What becomes of a run.
+    #[derive(Debug, Clone)]
+    enum Run {
+        Ends(Outcome),
+        /// Its worker dies, after it committed something or before.
+        Dies {
+            committed: bool,
+        },
+    }
+
+    /// Runs that end the job, or are counted against it. No vendor refuses for ever, no worker is always stopped.
+    fn counted_run() -> impl Strategy<Value = Run> {
         prop_oneof![
-            Just(Outcome::Completed(SyncResult::default())),
-            Just(Outcome::Transient(x())),
-            Just(Outcome::Permanent(x())),
-            (0u64..100_000)
-                .prop_map(|s| Outcome::Quota { failure: x(), retry_after: Duration::from_secs(s) }),
-            Just(Outcome::Interrupted),
-            Just(Outcome::Cancelled),
-            Just(Outcome::TimedOut(Duration::from_secs(1))),
-            Just(Outcome::Panicked("x".into())),
+            Just(Outcome::Completed(SyncResult::default())).prop_map(Run::Ends),
+            Just(Outcome::Transient(x())).prop_map(Run::Ends),
+            Just(Outcome::Permanent(x())).prop_map(Run::Ends),
+            Just(Outcome::Cancelled).prop_map(Run::Ends),
+            Just(Outcome::TimedOut(Duration::from_secs(1))).prop_map(Run::Ends),
+            Just(Outcome::Panicked("x".into())).prop_map(Run::Ends),
+            Just(Run::Dies { committed: false }),
+        ]
+    }
+
+    fn any_run() -> impl Strategy<Value = Run> {
+        prop_oneof![
+            counted_run(),
+            (0u64..100_000).prop_map(|s| Run::Ends(Outcome::Quota {
+                failure: x(),
+                retry_after: Duration::from_secs(s)
+            })),
+            Just(Run::Ends(Outcome::Interrupted)),
+            Just(Run::Dies { committed: true }),
         ]
     }
 
     proptest! {
         #[test]
-        fn attempts_never_exceed_their_maximum_and_a_job_that_keeps_failing_ends(
-            outcomes in proptest::collection::vec(any_outcome(), 1..60), max_attempts in 1u32..6, jitter in 0.0f64..1.0,
+        fn every_job_ends_and_attempts_never_exceed_their_maximum(
+            runs in proptest::collection::vec(any_run(), 0..60),
+            last in proptest::collection::vec(counted_run(), 6 * (TAKEOVERS_MAX as usize + 2)),
+            max_attempts in 1u32..6, jitter in 0.0f64..1.0,
         ) {
-            let mut attempts = 0;
-            let mut counted = 0;
-            for outcome in outcomes {
-                attempts += 1;
+            let (mut attempts, mut takeovers, mut is_taken_over) = (0, 0, false);
+            for run in runs.into_iter().chain(last) {
+                // A claim.
+                if is_taken_over { takeovers += 1 } else { attempts += 1 }
                 prop_assert!(attempts <= max_attempts);
-                let counts = Counts { attempts, max_attempts, takeovers: 0 };
-                match decide(outcome, counts, Policy { jitter, ..POLICY }) {
+                let outcome = match run {
+                    _ if takeovers > TAKEOVERS_MAX => Outcome::Poisoned,
+                    Run::Ends(outcome) => outcome,
+                    Run::Dies { committed } => {
+                        takeovers = if committed { 0 } else { takeovers };
+                        is_taken_over = true;
+                        continue;
+                    }
+                };
+                is_taken_over = false;
+                match decide(outcome, Counts { attempts, max_attempts, takeovers }, Policy { jitter, ..POLICY }) {
                     Decision::End(..) => return Ok(()),
                     Decision::Rest(resting, _) if resting.uncount => attempts -= 1,
-                    Decision::Rest(resting, _) => {
-                        counted += 1;
-                        prop_assert!(resting.delay <= RETRY_MAX.mul_f64(1.1));
-                    }
+                    Decision::Rest(resting, _) => prop_assert!(resting.delay <= RETRY_MAX.mul_f64(1.1)),
                 }
-                prop_assert!(counted < max_attempts);
             }
+            prop_assert!(false, "it never ended");
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::plan::Planned;
 use crate::tally::Tally;
 
 /// How long what is being asked of a vendor at a halt may still take.
-const HALT_GRACE: Duration = Duration::from_secs(2);
+const HALT_GRACE: Duration = Duration::from_secs(5);
 
 /// Records and associations of a job that may be fetched and not committed. What waits is limited by pages, too, but
 /// pages differ.

@@ -43,7 +43,8 @@ enum Work {
 struct Serving {
     lane: Lane,
     fresh: Fresh,
-    found: mpsc::Receiver<JobId>,
+    orphaned: mpsc::Receiver<JobId>,
+    stuck: mpsc::Receiver<JobId>,
     young: mpsc::Receiver<JobId>,
     slots: LaneSlots,
 }
@@ -51,7 +52,11 @@ struct Serving {
 /// A lane, as those see it who look for jobs.
 struct Seeking {
     priority: Priority,
-    found: mpsc::Sender<JobId>,
+    /// Jobs that lost their worker: for a slot or the reserve.
+    orphaned: mpsc::Sender<JobId>,
+    /// Jobs whose ticket does not come: for a slot only.
+    stuck: mpsc::Sender<JobId>,
+    /// Jobs that were accepted just now: for the reserve only.
     young: mpsc::Sender<JobId>,
     slots: LaneSlots,
 }
@@ -65,7 +70,8 @@ impl Serving {
                 self.slots.offer(slot);
                 let work = tokio::select! {
                     biased;
-                    Some(job) = self.found.recv() => Ok(Some(Work::Job(job))),
+                    Some(job) = self.orphaned.recv() => Ok(Some(Work::Job(job))),
+                    Some(job) = self.stuck.recv() => Ok(Some(Work::Job(job))),
                     delivery = self.lane.next() => delivery.map(|delivery| Some(Work::Ticket(Box::new(delivery)))),
                     () = self.slots.moved_into() => Ok(None),
                 };
@@ -81,7 +87,7 @@ impl Serving {
             tokio::select! {
                 biased;
                 () = self.slots.freed() => {}
-                found = beyond(&self.slots, &mut self.fresh, &mut self.found, &mut self.young) => return found,
+                found = beyond(&self.slots, &mut self.fresh, &mut self.orphaned, &mut self.young) => return found,
             }
         }
     }
@@ -91,7 +97,7 @@ impl Serving {
 async fn beyond(
     slots: &LaneSlots,
     fresh: &mut Fresh,
-    found: &mut mpsc::Receiver<JobId>,
+    orphaned: &mut mpsc::Receiver<JobId>,
     young: &mut mpsc::Receiver<JobId>,
 ) -> Result<(Work, Slot), BusError> {
     let slot = loop {
@@ -104,7 +110,7 @@ async fn beyond(
     };
     tokio::select! {
         biased;
-        Some(job) = found.recv() => Ok((Work::Job(job), slot)),
+        Some(job) = orphaned.recv() => Ok((Work::Job(job), slot)),
         Some(job) = young.recv() => Ok((Work::Job(job), slot)),
         ticket = fresh.next() => Ok((Work::Job(ticket?.job_id), slot)),
     }
@@ -119,12 +125,19 @@ impl Worker {
             if !slots.is_served() {
                 continue;
             }
-            let (to_found, found) = mpsc::channel(FOUND_MAX);
+            let (to_orphaned, orphaned) = mpsc::channel(FOUND_MAX);
+            let (to_stuck, stuck) = mpsc::channel(FOUND_MAX);
             // One young job at a time: the next look knows a newer one.
             let (to_young, young) = mpsc::channel(1);
             let (lane, fresh) = (self.bus.lane(*priority), self.bus.fresh(*priority));
-            let serving = Serving { lane, fresh, found, young, slots: slots.clone() };
-            lanes.push(Seeking { priority: *priority, found: to_found, young: to_young, slots });
+            let serving = Serving { lane, fresh, orphaned, stuck, young, slots: slots.clone() };
+            lanes.push(Seeking {
+                priority: *priority,
+                orphaned: to_orphaned,
+                stuck: to_stuck,
+                young: to_young,
+                slots,
+            });
             self.tracker.spawn(Arc::clone(&self).serve(*priority, serving, stop.clone()));
         }
         let looks = look_for_jobs(self.store.clone(), lanes);
@@ -135,6 +148,8 @@ impl Worker {
         self.tracker.spawn(verify(self.bus.clone(), stop.clone()));
         self.tracker.close();
         self.tracker.wait().await;
+        // The tickets that were put back: without it they would come again after the ack wait only.
+        self.bus.flush().await;
     }
 
     async fn serve(self: Arc<Self>, priority: Priority, mut serving: Serving, stop: CancellationToken) {
@@ -193,11 +208,11 @@ async fn look(store: &Store, lanes: &[Seeking]) -> Result<(), StoreError> {
     let expired = store.expired(limit).await?;
     for lane in lanes {
         for (job, _) in expired.iter().filter(|(_, priority)| *priority == lane.priority) {
-            tell(&lane.found, *job);
+            tell(&lane.orphaned, *job);
         }
         if !lane.slots.is_full() {
             for job in store.waiting_long(lane.priority, LONG, limit).await? {
-                tell(&lane.found, job);
+                tell(&lane.stuck, job);
             }
         } else if lane.slots.has_reserve() && lane.young.capacity() > 0 {
             // If nobody took the last one, the reserve is taken, too.

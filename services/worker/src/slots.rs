@@ -5,7 +5,7 @@
 //! done by then is put back at its last page, and waits for a slot like all others. So 10,000 jobs in the queue do not
 //! delay the next one, short jobs do not wait for long ones, and the slots themselves serve first who came first.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use protocol::Priority;
@@ -78,12 +78,12 @@ impl LaneSlots {
 
     /// Waits with a slot for a ticket. Until [`LaneSlots::take_back`] a job may move into it from the reserve.
     pub(crate) fn offer(&self, slot: Slot) {
-        *self.offered.lock().unwrap_or_else(PoisonError::into_inner) = Some(slot);
+        *self.offered() = Some(slot);
     }
 
     /// The slot that was offered, unless a job moved into it.
     pub(crate) fn take_back(&self) -> Option<Slot> {
-        self.offered.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.offered().take()
     }
 
     /// Resolves when a job moved into the slot that was offered. Cancel-safe.
@@ -129,9 +129,13 @@ impl LaneSlots {
         self.sizes.1 > 0
     }
 
-    /// Whether all slots are taken, or the last one is waiting for a ticket.
+    /// Whether all slots are taken. One that waits for a ticket is not.
     pub(crate) fn is_full(&self) -> bool {
-        self.ordinary.available_permits() == 0
+        self.ordinary.available_permits() == 0 && self.offered().is_none()
+    }
+
+    fn offered(&self) -> MutexGuard<'_, Option<Slot>> {
+        self.offered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A place in the reserve, if one is free.
@@ -181,7 +185,7 @@ mod tests {
     async fn it_moves_to_the_last_slot_also_while_that_waits_for_a_ticket() {
         let slots = lane(1);
         slots.offer(slots.take().unwrap());
-        assert!(slots.is_full());
+        assert!(slots.take().is_none() && !slots.is_full());
         assert_eq!(long_job(&slots).await, (false, true));
         slots.moved_into().await;
         assert!(slots.take_back().is_none(), "whoever waited with it is told, and has it no more");

@@ -94,6 +94,16 @@ impl Bus {
         answer.map(drop).map_err(BusError::unavailable)
     }
 
+    /// Sends what is buffered, if there is a connection: naks, which nobody waits for.
+    pub async fn flush(&self) {
+        if !self.is_connected() {
+            return;
+        }
+        if !matches!(tokio::time::timeout(self.request_timeout, self.client.flush()).await, Ok(Ok(()))) {
+            tracing::debug!("what was buffered for NATS may not have been sent");
+        }
+    }
+
     /// Sends what is buffered and closes the connection.
     pub async fn close(&self) {
         if let Err(error) = self.client.drain().await {

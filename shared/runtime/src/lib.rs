@@ -12,7 +12,7 @@
 //! let listener = tokio::net::TcpListener::bind(config.http.listen).await?;
 //! let router = axum::Router::new(); // the service's own routes
 //! let router = http::shell(router, http::ShellConfig::from(&config.http));
-//! http::serve(listener, router, shutdown.token(), config.shutdown.deadline).await?;
+//! http::serve(listener, router, shutdown.token(), config.shutdown.for_answers()).await?;
 //! # Ok(())
 //! # }
 //! ```

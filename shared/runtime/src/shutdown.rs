@@ -57,6 +57,23 @@ impl Shutdown {
         self.token.cancel();
     }
 
+    /// Does the work to its end, but for no longer than `deadline` after the wish to stop. Answers what became of it, or
+    /// `None` if it was cut off.
+    pub async fn within<T>(&self, deadline: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let over = async {
+            self.requested().await;
+            tokio::time::sleep(deadline).await;
+        };
+        tokio::select! {
+            biased;
+            done = work => Some(done),
+            () = over => {
+                tracing::warn!("not everything was done {deadline:?} after the wish to stop; cut off");
+                None
+            }
+        }
+    }
+
     /// Waits for the wish to stop.
     pub async fn requested(&self) {
         self.token.cancelled().await;

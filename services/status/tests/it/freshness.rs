@@ -3,7 +3,9 @@
 use bus::{BoardCell, Posted};
 use devstack::NatsUser;
 use protocol::{JobId, JobStatus, JobView};
+use reqwest::Method;
 
+use crate::answer::Answer;
 use crate::fixture::{Stores, Wiring, World, new_job};
 use crate::vandal::Vandal;
 
@@ -52,6 +54,22 @@ async fn a_newer_view_on_the_board_shows_up_in_the_next_polls() {
         world.stores.post(&view).await;
         assert_eq!(world.polled(job.id, view.revision).await["progress"]["current"], current);
     }
+}
+
+#[tokio::test]
+async fn whoever_has_a_newer_answer_of_another_replica_gets_no_older_one() {
+    let world = World::new().await;
+    let (job, lease) = world.stores.running().await;
+    world.stores.post(&world.stores.row(job.id).await).await;
+    world.poll(job.id).await.ok(200);
+    // Nobody told this replica.
+    let newer = world.stores.advance(&lease, 7).await;
+    let request = world.request(Method::GET, &format!("acme/sync/jobs/{}", job.id));
+    let answer = Answer::to(request.header("if-none-match", format!("\"{}\"", newer.revision))).await;
+    assert_eq!(answer.status, 304, "{}", answer.text);
+    let request = world.request(Method::GET, &format!("acme/sync/jobs/{}", job.id));
+    let answer = Answer::to(request.header("if-none-match", format!("\"{}\"", newer.revision - 1))).await;
+    assert_eq!(answer.ok(200)["revision"], newer.revision, "and what it learnt it keeps");
 }
 
 #[tokio::test]

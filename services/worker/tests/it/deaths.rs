@@ -1,6 +1,7 @@
 //! Workers that die, hang, or come back.
 
 use bus::Published;
+use devstack::proxy::TcpProxy;
 use lab::LabConfig;
 use protocol::JobStatus;
 
@@ -110,6 +111,30 @@ async fn a_job_that_kills_its_workers_is_given_up() {
     assert_eq!(view.status, JobStatus::Failed, "{view:?}");
     assert!(view.error.unwrap().contains("workers died"));
     worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_cannot_end_in_order_is_gone_at_its_deadline() {
+    let mut world = World::new(slow_lab()).await;
+    let proxy = TcpProxy::in_front_of(&world.env.database_url).await.unwrap();
+    // Without a deadline it would wait for its Postgres for ten minutes.
+    let process = Process::start_with(
+        &world,
+        &[
+            ("SYNCLINE_DATABASE_URL", &proxy.url(&world.env.database_url)),
+            ("SYNCLINE_WORKER_LEASE_MS", "600000"),
+            ("SYNCLINE_WORKER_HEARTBEAT_MS", "100000"),
+            ("SYNCLINE_HTTP_REQUEST_TIMEOUT_MS", "900"),
+            ("SYNCLINE_SHUTDOWN_DEADLINE_MS", "1000"),
+        ],
+    );
+    let job = world.post().await;
+    world.seen(job, |view| view.progress.current >= 300).await;
+    proxy.half_open().await.unwrap();
+    process.signal("TERM");
+    assert_eq!(process.exit_code(), Some(0));
+    let row = world.row(job).await;
+    assert_eq!(row.status, JobStatus::Running, "whoever sees the end of its lease goes on: {row:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -95,6 +95,45 @@ async fn a_quota_gives_the_slot_back_and_counts_no_attempt() {
     worker.stop().await;
 }
 
+/// A job whose vendor says once that it should come back later than a worker waits.
+async fn is_parked_and_goes_on(refusal: FaultRule) {
+    let mut world = World::new(small_lab()).await;
+    let refusal =
+        FaultRule { retry_after: Some(6), count: Some(1), path: Some("objects/deals?".into()), ..refusal };
+    world.lab.set_faults(vec![FaultRule { after_requests: 2, ..refusal }]).unwrap();
+    let worker = world.worker().await;
+    let job = world.post().await;
+    let parked = world.seen(job, |view| view.waiting_reason.is_some()).await;
+    assert_eq!((parked.waiting_reason, parked.attempts), (Some(WaitingReason::SourceQuota), 0), "{parked:?}");
+    let due = parked.next_attempt_at.unwrap();
+    let committed = parked.progress.current;
+    assert!(committed > 0);
+    let tickets = loop {
+        let tickets = world.store.take_unticketed(Duration::from_secs(3_600), 10).await.unwrap();
+        if !tickets.is_empty() {
+            break tickets;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(time::OffsetDateTime::now_utc() >= due, "no ticket before it is due");
+    world.bus.publish_tickets(&tickets).await;
+    let view = world.completed(job).await;
+    assert_eq!((view.attempts, view.takeovers), (1, 0), "{view:?}");
+    assert_eq!(world.lab.stats().await.pages_fetched_twice.count, 0, "it went on where it was");
+    world.assert_complete().await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_a_quota_parked_goes_on_when_it_is_due() {
+    is_parked_and_goes_on(FaultRule::new(FaultKind::RateLimitStorm)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_account_is_being_moved_goes_on_when_it_is_due() {
+    is_parked_and_goes_on(FaultRule::status(477, 1)).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_that_takes_too_long_is_tried_again() {
     let mut world = World::new(LabConfig { contacts: 100, companies: 1, deals: 1, ..small_lab() }).await;

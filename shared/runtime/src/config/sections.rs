@@ -188,6 +188,17 @@ pub struct ShutdownConfig {
     pub deadline: Duration,
 }
 
+impl ShutdownConfig {
+    /// The part of the deadline in which answers under way may end. The rest is for what comes after the last one: tasks
+    /// that they left behind, and what waits to be sent.
+    pub fn for_answers(&self) -> Duration {
+        self.deadline.saturating_sub(AFTER_ANSWERS.min(self.deadline / 4))
+    }
+}
+
+/// What [`ShutdownConfig::for_answers`] leaves.
+const AFTER_ANSWERS: Duration = Duration::from_secs(1);
+
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use runtime::{Config, Shutdown, Sources, drain, telemetry};
+use runtime::{Config, Shutdown, ShutdownConfig, Sources, drain, telemetry};
 use tokio_util::task::TaskTracker;
 
 /// What the two tests below start: not a test of its own.
@@ -86,6 +86,23 @@ async fn one_that_no_signal_reaches_is_triggered_by_hand() {
     assert!(!shutdown.token().is_cancelled());
     shutdown.trigger();
     shutdown.requested().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_is_cut_off_at_the_deadline_after_the_wish_to_stop_and_not_before() {
+    let (shutdown, deadline) = (Shutdown::manual(), Duration::from_secs(25));
+    let hours = tokio::time::sleep(Duration::from_secs(7_200));
+    assert_eq!(shutdown.within(deadline, hours).await, Some(()), "nobody wished to stop");
+    shutdown.trigger();
+    assert_eq!(shutdown.within(deadline, tokio::time::sleep(deadline)).await, Some(()), "just in time");
+    let late = tokio::time::sleep(deadline + Duration::from_millis(1));
+    assert_eq!(shutdown.within(deadline, late).await, None);
+}
+
+#[test]
+fn answers_end_before_the_deadline_so_that_what_comes_after_them_has_time() {
+    let answers = |ms| ShutdownConfig { deadline: Duration::from_millis(ms) }.for_answers().as_millis();
+    assert_eq!((answers(25_000), answers(1_000), answers(0)), (24_000, 750, 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,9 @@ use protocol::{Record, Rejected, Table};
 use super::claim::Lease;
 use crate::{Store, StoreError, records};
 
+/// If Postgres refuses more records at once, it is not the records that are bad.
+const REFUSED_MAX: usize = 100;
+
 impl Store {
     /// Moves those of the records that Postgres refuses to the rejected ones, with what it says, and answers how many that
     /// was. Writes nothing. To be asked after a commit that failed with [`StoreError::is_about_data`].
@@ -14,7 +17,7 @@ impl Store {
     /// records for each that is refused.
     ///
     /// # Errors
-    /// If Postgres is not available.
+    /// What Postgres says if it refuses more than 100. If Postgres is not available.
     pub async fn set_aside(
         &self,
         lease: &Lease,
@@ -27,12 +30,16 @@ impl Store {
         while let Some(mut part) = parts.pop() {
             match self.refusal(lease, table, &part).await? {
                 None => records.append(&mut part),
+                Some(error) if rejected.len() - before == REFUSED_MAX => return Err(error),
                 Some(_) if part.len() > 1 => {
                     let second = part.split_off(part.len() / 2);
                     // The first one is the next: they stay in their order.
                     parts.extend([second, part]);
                 }
-                Some(reason) => rejected.extend(part.into_iter().map(|record| refused(record, &reason))),
+                Some(error) => {
+                    let reason = error.data_message().unwrap_or_default();
+                    rejected.extend(part.into_iter().map(|record| refused(record, reason)));
+                }
             }
         }
         Ok(rejected.len() - before)
@@ -44,13 +51,14 @@ impl Store {
         lease: &Lease,
         table: Table,
         part: &[Record],
-    ) -> Result<Option<String>, StoreError> {
+    ) -> Result<Option<StoreError>, StoreError> {
         let mut tx = self.begin_within(lease.duration).await?;
         let tried = records::upsert(&mut tx, lease, table, part).await;
         tx.rollback().await?;
         match tried {
             Ok(_) => Ok(None),
-            Err(error) => error.data_message().map(|message| Some(message.to_owned())).ok_or(error),
+            Err(error) if error.is_about_data() => Ok(Some(error)),
+            Err(error) => Err(error),
         }
     }
 }

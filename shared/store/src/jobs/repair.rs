@@ -12,12 +12,12 @@ const RELAY_BACKOFF_MAX: f64 = 12.0;
 
 impl Store {
     /// Takes up to `limit` rows that wait for a worker and whose last ticket is older than `older_than`, or
-    /// was never published, gives each a new ticket number, and answers the tickets to publish, `high` first. A publish
-    /// too many is refused by the stream and harms nobody.
+    /// was never published, gives each a new ticket number, and answers the tickets to publish; of more than `limit` those
+    /// of `high` come first. A publish too many is refused by the stream and harms nobody.
     ///
-    /// Whoever waits for long mostly does so because there is a queue, and has its ticket in it. So the age that counts
-    /// doubles with each, up to 12 times `older_than`: 10,000 rows in a queue for ten minutes are 70,000 publishes, and not
-    /// a million.
+    /// Whoever waits for long mostly does so because there is a queue, and has its ticket in it. So the age that counts is
+    /// as long as the row had waited when it got its last one, up to 12 times `older_than`: a row that waits for ten
+    /// minutes is given 13 tickets, and not 120.
     ///
     /// Any number of schedulers may do this at once: each row goes to one of them.
     ///
@@ -193,7 +193,8 @@ impl Store {
     /// If Postgres is not available: then the relay finds them by age.
     pub async fn mark_all_unticketed(&self) -> Result<(), StoreError> {
         sqlx::query!(
-            "UPDATE jobs SET ticketed_at = NULL WHERE status = 'pending' AND ticketed_at IS NOT NULL"
+            "UPDATE jobs SET ticketed_at = NULL
+             WHERE id = ANY (ARRAY (SELECT id FROM jobs WHERE status = 'pending' AND ticketed_at IS NOT NULL ORDER BY id FOR UPDATE))"
         )
         .execute(&self.pool)
         .await?;

@@ -168,6 +168,21 @@ async fn records_that_postgres_refuses_are_set_aside_and_the_others_go_in() {
 }
 
 #[tokio::test]
+async fn a_hundred_refused_records_are_set_aside_and_of_more_none() {
+    let world = World::new().await;
+    let claimed = world.running().await;
+    let (store, lease) = (&world.store, &claimed.lease);
+    let refused = |count: usize| deals((0..count).map(|n| deal(&n.to_string(), "many")).collect());
+    let mut batch = refused(100);
+    let aside = store.set_aside(lease, batch.table, &mut batch.records, &mut batch.rejected).await.unwrap();
+    assert_eq!((aside, batch.records.len()), (100, 0));
+    let mut batch = refused(101);
+    let error =
+        store.set_aside(lease, batch.table, &mut batch.records, &mut batch.rejected).await.unwrap_err();
+    assert!(error.is_about_data(), "{error:?}");
+}
+
+#[tokio::test]
 async fn nothing_is_set_aside_while_postgres_refuses_nothing() {
     let world = World::new().await;
     let claimed = world.running().await;
