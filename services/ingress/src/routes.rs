@@ -81,7 +81,7 @@ pub(crate) type Shared = State<Arc<Ingress>>;
     params(("workspace_id" = String, Path, description = "The workspace"),
            ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; the same key gets the same answer for 24 hours, also after the job ended")),
     responses((status = 202, description = "Accepted", body = SyncAccepted,
-               headers(("Location" = String, description = "Where to poll"), ("Retry-After" = String, description = "When, in seconds"))),
+               headers(("Location" = String, description = "Where to poll"), ("Retry-After" = String, description = "When, in seconds"), ("Idempotent-Replayed" = Option<String>, description = "`true` if this is the answer stored for the Idempotency-Key"))),
               (status = 400, description = "The body is no JSON, or not a key", body = Problem, content_type = "application/problem+json"),
               (status = 404, description = "No such workspace", body = Problem, content_type = "application/problem+json"),
               (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),

@@ -12,7 +12,7 @@ use serde_json::json;
 use store::NewJob;
 
 use super::load::Post;
-use super::report::Latency;
+use super::report::{Latency, mark};
 use super::resources::{Meter, Resources};
 use crate::client::Client;
 use crate::instance::Instance;
@@ -38,6 +38,8 @@ const QUEUED_PORTAL: u64 = 998;
 const QUEUED_LATENCY_MS: u64 = 5_000;
 /// For how long they have waited.
 const QUEUED_SINCE: Duration = Duration::from_secs(300);
+/// Beside others a job is picked up after so many times what it takes alone, at the median.
+const SLOWDOWN_MAX: f64 = 1.5;
 /// Until the relay has given all of them tickets, and the reserve is free of those that came first.
 const QUEUED_WAIT: Duration = Duration::from_secs(25);
 
@@ -216,6 +218,17 @@ fn now_us() -> anyhow::Result<u64> {
 }
 
 impl Pickup {
+    /// The slowest median beside others, as a multiple of the one alone.
+    fn slowdown(&self) -> f64 {
+        let beside = [&self.beside_parked, &self.beside_queued, &self.high_beside_low];
+        let slowest = beside.map(|run| run.from_answer.p50_ms).into_iter().fold(0.0, f64::max);
+        slowest / self.idle.from_answer.p50_ms
+    }
+
+    pub(super) fn is_well(&self) -> bool {
+        self.slowdown() <= SLOWDOWN_MAX
+    }
+
     pub(super) fn table(&self) -> String {
         let line = |name: &str, latency: &Latency| {
             format!("  {name:<32}{:>10}{:>10}{:>10}", latency.p50(), latency.p99(), latency.max())
@@ -231,6 +244,11 @@ impl Pickup {
             line("beside 10,000 parked jobs", &self.beside_parked.from_answer),
             line("beside 10,000 queued jobs", &self.beside_queued.from_answer),
             line("high beside 5,000 low jobs", &self.high_beside_low.from_answer),
+            format!(
+                "{} others make it {:.2} times as long at the median (at most {SLOWDOWN_MAX})",
+                mark(self.is_well()),
+                self.slowdown()
+            ),
             self.resources.line("all"),
         ]
         .join("\n")

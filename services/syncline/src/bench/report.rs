@@ -98,6 +98,7 @@ impl Report {
     /// Whether everything that was promised was found done.
     pub(super) fn is_well(&self) -> bool {
         self.accept.as_ref().is_none_or(Accept::is_well)
+            && self.pickup.as_ref().is_none_or(Pickup::is_well)
             && self.sync.as_ref().is_none_or(Syncs::is_well)
             && self.scale.as_ref().is_none_or(Scale::is_well)
             && self.budget.as_ref().is_none_or(Budgets::is_well)
