@@ -12,7 +12,6 @@ use std::time::Duration;
 use bus::{Delivery, Settlement};
 use protocol::{JobId, JobView};
 use store::{Claim, Claimed, NotClaimable, StoreError};
-use time::OffsetDateTime;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -256,13 +255,12 @@ impl Worker {
 /// What to answer to a ticket whose job we did not get. It was never ours, so it is only handed back, unless
 /// nobody can need it any more.
 fn not_ours(why: NotClaimable) -> Settlement {
-    let wait = |until| Duration::try_from(until - OffsetDateTime::now_utc()).unwrap_or_default();
     match why {
         NotClaimable::Over => Settlement::Ack,
         // It rests: the relay makes a ticket when it is due, and until then its scope is for others.
-        NotClaimable::NotBefore(at) if wait(at) > NAK_MAX => Settlement::Ack,
-        NotClaimable::NotBefore(at) => Settlement::Nak(wait(at).max(EARLY_WAIT_MIN)),
-        NotClaimable::LeasedUntil(at) => Settlement::Nak(wait(at).clamp(HELD_WAIT_MIN, HELD_WAIT_MAX)),
+        NotClaimable::NotFor(wait) if wait > NAK_MAX => Settlement::Ack,
+        NotClaimable::NotFor(wait) => Settlement::Nak(wait.max(EARLY_WAIT_MIN)),
+        NotClaimable::LeasedFor(left) => Settlement::Nak(left.clamp(HELD_WAIT_MIN, HELD_WAIT_MAX)),
     }
 }
 
@@ -272,16 +270,17 @@ mod tests {
 
     #[test]
     fn a_ticket_of_somebody_elses_job_comes_again_in_time_and_one_of_a_job_that_rests_for_long_goes() {
-        let from_now = |seconds| OffsetDateTime::now_utc() + time::Duration::seconds(seconds);
-        let delay = |why| match not_ours(why) {
-            Settlement::Nak(delay) => delay,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(not_ours(NotClaimable::Over), Settlement::Ack);
-        assert_eq!(not_ours(NotClaimable::NotBefore(from_now(30))), Settlement::Ack);
-        assert!(delay(NotClaimable::NotBefore(from_now(4))) > Duration::from_secs(3));
-        assert_eq!(delay(NotClaimable::NotBefore(from_now(-1))), EARLY_WAIT_MIN);
-        assert_eq!(delay(NotClaimable::LeasedUntil(from_now(-60))), HELD_WAIT_MIN);
-        assert_eq!(delay(NotClaimable::LeasedUntil(from_now(60))), HELD_WAIT_MAX);
+        let s = Duration::from_secs;
+        for (why, settlement) in [
+            (NotClaimable::Over, Settlement::Ack),
+            (NotClaimable::NotFor(NAK_MAX + Duration::from_millis(1)), Settlement::Ack),
+            (NotClaimable::NotFor(NAK_MAX), Settlement::Nak(NAK_MAX)),
+            (NotClaimable::NotFor(Duration::ZERO), Settlement::Nak(EARLY_WAIT_MIN)),
+            (NotClaimable::LeasedFor(Duration::ZERO), Settlement::Nak(HELD_WAIT_MIN)),
+            (NotClaimable::LeasedFor(s(1)), Settlement::Nak(s(1))),
+            (NotClaimable::LeasedFor(s(60)), Settlement::Nak(HELD_WAIT_MAX)),
+        ] {
+            assert_eq!(not_ours(why), settlement, "{why:?}");
+        }
     }
 }

@@ -33,6 +33,10 @@ pub struct TcpProxy {
 struct Faults {
     delay_ms: AtomicU64,
     swallow: AtomicBool,
+    /// Connections so far.
+    accepted: AtomicU64,
+    /// How many of them are stranded.
+    stranded: AtomicU64,
 }
 
 struct Running {
@@ -101,6 +105,12 @@ impl TcpProxy {
         self.listen().await
     }
 
+    /// Swallows whatever is sent on the connections that there are; new ones work. As if the server's host died without a
+    /// word, and another one has its address now.
+    pub fn strand(&self) {
+        self.faults.stranded.store(self.faults.accepted.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+
     /// From now on every piece of data arrives this much later.
     pub fn set_delay(&self, delay: Duration) {
         let ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
@@ -152,23 +162,31 @@ impl Running {
     }
 }
 
+impl Faults {
+    /// Whether what comes on the connection with this number is swallowed.
+    fn swallows(&self, number: u64) -> bool {
+        self.swallow.load(Ordering::SeqCst) || number < self.stranded.load(Ordering::SeqCst)
+    }
+}
+
 async fn carry(client: TcpStream, target: SocketAddr, faults: Arc<Faults>) -> io::Result<()> {
-    if faults.swallow.load(Ordering::SeqCst) {
+    let number = faults.accepted.fetch_add(1, Ordering::SeqCst);
+    if faults.swallows(number) {
         let (reader, _writer) = client.into_split();
-        return pump(reader, tokio::io::sink(), &faults).await;
+        return pump(reader, tokio::io::sink(), &faults, number).await;
     }
     let server = TcpStream::connect(target).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (client_reader, client_writer) = client.into_split();
     let (server_reader, server_writer) = server.into_split();
-    let up = pump(client_reader, server_writer, &faults);
-    let down = pump(server_reader, client_writer, &faults);
+    let up = pump(client_reader, server_writer, &faults, number);
+    let down = pump(server_reader, client_writer, &faults, number);
     tokio::try_join!(up, down)?;
     Ok(())
 }
 
-async fn pump<R, W>(mut reader: R, mut writer: W, faults: &Faults) -> io::Result<()>
+async fn pump<R, W>(mut reader: R, mut writer: W, faults: &Faults, number: u64) -> io::Result<()>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
@@ -183,7 +201,7 @@ where
         if delay_ms > 0 {
             tokio::time::sleep(Duration::from_millis(delay_ms)).await;
         }
-        if !faults.swallow.load(Ordering::SeqCst) {
+        if !faults.swallows(number) {
             writer.write_all(&buffer[..count]).await?;
         }
     }

@@ -102,6 +102,8 @@ impl JobView {
         };
         let status = merged_status(&jobs);
         let over = status.is_over();
+        // All of them wait: the first one to go on says why, and until when. None, if it waits for a worker.
+        let next = jobs.iter().filter(|_| status == JobStatus::Queued).min_by_key(|job| job.next_attempt_at);
         Some(JobView {
             id: sync_id,
             sync_id,
@@ -115,8 +117,8 @@ impl JobView {
             attempts: jobs.iter().map(|job| job.attempts).max().unwrap_or(0),
             max_attempts: jobs.iter().map(|job| job.max_attempts).max().unwrap_or(0),
             takeovers: jobs.iter().map(|job| job.takeovers).sum(),
-            waiting_reason: None,
-            next_attempt_at: jobs.iter().filter_map(|job| job.next_attempt_at).min(),
+            waiting_reason: next.and_then(|job| job.waiting_reason),
+            next_attempt_at: next.and_then(|job| job.next_attempt_at),
             cancel_requested: !over && jobs.iter().any(|job| job.cancel_requested),
             retry_of: None,
             created_at: jobs.iter().map(|job| job.created_at).min().unwrap_or(first.created_at),

@@ -38,23 +38,23 @@ impl Store {
     ) -> Result<(StoredConnection, bool), StoreError> {
         let sealed =
             self.key.seal(&owner(workspace_id, connector.as_str()), credentials.to_string().as_bytes())?;
-        let row = sqlx::query!(
-            r#"INSERT INTO connections (workspace_id, connector, credentials) VALUES ($1, $2, $3)
+        let row = self
+            .one(sqlx::query!(
+                r#"INSERT INTO connections (workspace_id, connector, credentials) VALUES ($1, $2, $3)
                ON CONFLICT (workspace_id, connector)
                DO UPDATE SET credentials = excluded.credentials, account_id = NULL, utc_offset_ms = NULL,
                              generation = connections.generation + 1,
                              updated_at = now()
                RETURNING account_id, created_at, updated_at, (xmax = 0) AS "created!""#,
-            workspace_id.as_str(),
-            connector.as_str(),
-            sealed
-        )
-        .fetch_one(&self.pool)
-        .await
-        .map_err(|e| match e.as_database_error().and_then(|d| d.constraint()) {
-            Some("connections_workspace_id_fkey") => StoreError::UnknownWorkspace,
-            _ => e.into(),
-        })?;
+                workspace_id.as_str(),
+                connector.as_str(),
+                sealed
+            ))
+            .await
+            .map_err(|e| match e.as_database_error().and_then(|d| d.constraint()) {
+                Some("connections_workspace_id_fkey") => StoreError::UnknownWorkspace,
+                _ => e.into(),
+            })?;
         let stored = StoredConnection {
             connector: connector.clone(),
             account_id: row.account_id,
@@ -69,11 +69,10 @@ impl Store {
     /// # Errors
     /// If Postgres is not available.
     pub async fn connections(&self, workspace_id: &WorkspaceId) -> Result<Vec<StoredConnection>, StoreError> {
-        let rows = sqlx::query!(
+        let rows = self.all(sqlx::query!(
             "SELECT connector, account_id, created_at, updated_at FROM connections WHERE workspace_id = $1 ORDER BY connector",
             workspace_id.as_str()
-        )
-        .fetch_all(&self.pool)
+        ))
         .await?;
         rows.into_iter()
             .map(|row| {
@@ -103,7 +102,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let owner = owner(&lease.workspace_id, lease.connector.as_str());
         let sealed = self.key.seal(&owner, credentials.to_string().as_bytes())?;
-        let done = sqlx::query!(
+        let done = self.execute(sqlx::query!(
             r#"UPDATE connections SET credentials = $3, updated_at = now()
                WHERE workspace_id = $1 AND connector = $2 AND generation = $4
                  AND (EXISTS (SELECT FROM jobs WHERE id = $5 AND lease_token = $6)
@@ -114,8 +113,7 @@ impl Store {
             lease.generation,
             lease.job_id.0,
             lease.token
-        )
-        .execute(&self.pool)
+        ))
         .await?;
         if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::LeaseLost) }
     }
@@ -130,7 +128,7 @@ impl Store {
         account_id: &str,
         utc_offset_ms: Option<i64>,
     ) -> Result<(), StoreError> {
-        sqlx::query!(
+        self.execute(sqlx::query!(
             r#"UPDATE connections SET account_id = $3, utc_offset_ms = $5
                WHERE workspace_id = $1 AND connector = $2 AND account_id IS NULL AND generation = $4"#,
             lease.workspace_id.as_str(),
@@ -138,8 +136,7 @@ impl Store {
             account_id,
             lease.generation,
             utc_offset_ms
-        )
-        .execute(&self.pool)
+        ))
         .await?;
         Ok(())
     }

@@ -53,8 +53,9 @@ impl StoreError {
 const ABOUT_DATA: [&str; 2] = ["22", "54"];
 
 /// SQLSTATE classes and codes that mean "not now": connection exceptions, resources, shutdown,
-/// serialization failure, deadlock, read-only standby, a lock that was not free.
-const TRANSIENT: [&str; 7] = ["08", "53", "57P", "40001", "40P01", "25006", "55P03"];
+/// serialization failure, deadlock, read-only standby, a lock that was not free, a transaction that was ended because its
+/// process was held up in it.
+const TRANSIENT: [&str; 8] = ["08", "53", "57P", "40001", "40P01", "25006", "25P0", "55P03"];
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {

@@ -2,6 +2,9 @@
 //! for asking it about each of them.
 
 use protocol::{ObjectName, Table};
+use sqlx::Postgres;
+use sqlx::postgres::PgArguments;
+use sqlx::query::QueryScalar;
 
 use crate::records::for_table;
 use crate::{Lease, Store, StoreError};
@@ -37,13 +40,15 @@ impl Store {
              FROM ",
             " WHERE workspace_id = $1 AND connector = $2"
         );
-        let (captured, live, had_before, lately_deleted): (i64, i64, bool, i64) = sqlx::query_as(statement)
+        let asked = sqlx::query_as(statement)
             .bind(lease.workspace_id.as_str())
             .bind(lease.connector.as_str())
             .bind(lease.job_id.0)
-            .bind(object.as_str())
-            .fetch_one(&self.pool)
-            .await?;
+            .bind(object.as_str());
+        let mut on = self.in_use().await?;
+        let answer = asked.fetch_one(on.busy()).await;
+        on.rest();
+        let (captured, live, had_before, lately_deleted): (i64, i64, bool, i64) = answer?;
         Ok(Known {
             records: captured.unsigned_abs() + live.unsigned_abs(),
             had_before,
@@ -73,13 +78,14 @@ impl Store {
              SELECT id FROM (SELECT id, row_number() OVER (ORDER BY length(id), id COLLATE \"C\") AS n FROM known) numbered
              WHERE (n - 1) % $4 = 0 ORDER BY n"
         );
-        Ok(sqlx::query_scalar(statement)
-            .bind(lease.workspace_id.as_str())
-            .bind(lease.connector.as_str())
-            .bind(object.as_str())
-            .bind(i64::try_from(step.max(1)).unwrap_or(i64::MAX))
-            .fetch_all(&self.pool)
-            .await?)
+        self.ids(
+            sqlx::query_scalar(statement)
+                .bind(lease.workspace_id.as_str())
+                .bind(lease.connector.as_str())
+                .bind(object.as_str())
+                .bind(i64::try_from(step.max(1)).unwrap_or(i64::MAX)),
+        )
+        .await
     }
 
     /// The ids of the live records from `from` up to but not including `to`, in order of number; without an end if
@@ -118,15 +124,16 @@ impl Store {
                    AND e.external_id >= k.low AND e.external_id <= k.high AND NOT (k.is_last AND e.external_id = k.high))
              SELECT id FROM known WHERE id ~ '^[0-9]+$' ORDER BY length(id), id COLLATE \"C\" LIMIT $6"
         );
-        Ok(sqlx::query_scalar(statement)
-            .bind(lease.workspace_id.as_str())
-            .bind(lease.connector.as_str())
-            .bind(object.as_str())
-            .bind(from)
-            .bind(to)
-            .bind(i64::try_from(max).unwrap_or(i64::MAX - 1))
-            .fetch_all(&self.pool)
-            .await?)
+        self.ids(
+            sqlx::query_scalar(statement)
+                .bind(lease.workspace_id.as_str())
+                .bind(lease.connector.as_str())
+                .bind(object.as_str())
+                .bind(from)
+                .bind(to)
+                .bind(i64::try_from(max).unwrap_or(i64::MAX - 1)),
+        )
+        .await
     }
 
     /// The ids of the next live rows after `after`, in the order of the primary key, at most `max`. Plan: a range of
@@ -147,12 +154,23 @@ impl Store {
             " WHERE workspace_id = $1 AND connector = $2 AND external_id > $3 AND deleted_at IS NULL
               ORDER BY external_id LIMIT $4"
         );
-        Ok(sqlx::query_scalar(statement)
-            .bind(lease.workspace_id.as_str())
-            .bind(lease.connector.as_str())
-            .bind(after.unwrap_or_default())
-            .bind(i64::try_from(max).unwrap_or(i64::MAX))
-            .fetch_all(&self.pool)
-            .await?)
+        self.ids(
+            sqlx::query_scalar(statement)
+                .bind(lease.workspace_id.as_str())
+                .bind(lease.connector.as_str())
+                .bind(after.unwrap_or_default())
+                .bind(i64::try_from(max).unwrap_or(i64::MAX)),
+        )
+        .await
+    }
+
+    async fn ids(
+        &self,
+        asked: QueryScalar<'_, Postgres, String, PgArguments>,
+    ) -> Result<Vec<String>, StoreError> {
+        let mut on = self.in_use().await?;
+        let ids = asked.fetch_all(on.busy()).await;
+        on.rest();
+        Ok(ids?)
     }
 }

@@ -8,6 +8,7 @@
 mod audit;
 mod connections;
 mod error;
+mod in_use;
 mod inspect;
 mod jobs;
 mod known;

@@ -1,11 +1,10 @@
 //! The pool and the migrations.
 
 use std::str::FromStr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection, PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{Connection, PgPool};
 
 use crate::StoreError;
 use crate::secrets::SecretKey;
@@ -33,8 +32,6 @@ pub struct PoolOptions {
 
 /// Connections kept for what decides who runs a job: claims, heartbeats, ends. They never wait behind pages.
 const CONTROL_CONNECTIONS_MAX: u32 = 2;
-/// The pause before a connection is asked for again.
-const BEGIN_AGAIN: Duration = Duration::from_millis(100);
 
 /// A handle to Postgres. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -43,33 +40,6 @@ pub struct Store {
     /// [`CONTROL_CONNECTIONS_MAX`]
     pub(crate) control: PgPool,
     pub(crate) key: SecretKey,
-}
-
-/// One of the few control connections. Given up in the middle of a statement it is closed: the pool would ask it whether
-/// it is well, and wait for an answer that may never come.
-pub(crate) struct Control {
-    connection: PoolConnection<Postgres>,
-    rests: bool,
-}
-
-impl Control {
-    /// To run a statement on.
-    pub(crate) fn busy(&mut self) -> &mut PgConnection {
-        &mut self.connection
-    }
-
-    /// The statement was answered.
-    pub(crate) fn rest(mut self) {
-        self.rests = true;
-    }
-}
-
-impl Drop for Control {
-    fn drop(&mut self) {
-        if !self.rests {
-            self.connection.close_on_drop();
-        }
-    }
 }
 
 impl Store {
@@ -109,31 +79,6 @@ impl Store {
         Ok(Self { pool: pool(options.connections_max, connect), control, key })
     }
 
-    /// A connection for what decides who runs a job.
-    pub(crate) async fn control(&self) -> Result<Control, StoreError> {
-        Ok(Control { connection: self.control.acquire().await?, rests: false })
-    }
-
-    /// Begins a transaction. If no connection is free, or Postgres is away, it is tried again for so long: nothing was
-    /// sent yet, so nothing is unknown.
-    ///
-    /// # Errors
-    /// If Postgres is away for longer, or refuses.
-    pub(crate) async fn begin_within(
-        &self,
-        patience: Duration,
-    ) -> Result<Transaction<'static, Postgres>, StoreError> {
-        let began = Instant::now();
-        loop {
-            match self.pool.begin().await.map_err(StoreError::from) {
-                Err(error) if error.is_transient() && began.elapsed() < patience => {
-                    tokio::time::sleep(BEGIN_AGAIN).await;
-                }
-                other => return other,
-            }
-        }
-    }
-
     /// Brings the schema up to date. Safe to run from many processes at once.
     ///
     /// # Errors
@@ -147,7 +92,7 @@ impl Store {
     /// # Errors
     /// If it is not available.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        sqlx::query!("SELECT 1 AS one").fetch_one(&self.pool).await?;
+        self.one(sqlx::query!("SELECT 1 AS one")).await?;
         Ok(())
     }
 

@@ -40,7 +40,7 @@ impl Store {
                 sealed.push(self.key.seal(&owner, credentials(n).to_string().as_bytes())?);
                 ids.push(String::from(id));
             }
-            let mut tx = self.pool.begin().await?;
+            let mut tx = self.begin().await?;
             sqlx::query!(
                 "INSERT INTO workspaces (id, name) SELECT id, id FROM unnest($1::text[]) AS t (id) ON CONFLICT DO NOTHING",
                 &ids
@@ -75,7 +75,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let ids: Vec<String> = (0..count).map(|n| seeded_workspace(prefix, n)).collect();
         let jobs: Vec<_> = ids.iter().map(|_| JobId::new().0).collect();
-        sqlx::query!(
+        self.execute(sqlx::query!(
             r#"INSERT INTO jobs (id, sync_id, job_type, workspace_id, scope, waiting_reason, run_at)
                SELECT job, job, $1, workspace, $2, 'source_quota', now() + make_interval(secs => $5)
                FROM unnest($3::uuid[], $4::text[]) AS t (job, workspace)"#,
@@ -84,8 +84,7 @@ impl Store {
             &jobs,
             &ids,
             wait.as_secs_f64()
-        )
-        .execute(&self.pool)
+        ))
         .await?;
         Ok(())
     }
@@ -96,13 +95,12 @@ impl Store {
     /// If Postgres is not available.
     pub async fn seed_waited(&self, jobs: &[JobId], earlier: Duration) -> Result<(), StoreError> {
         let ids: Vec<_> = jobs.iter().map(|job| job.0).collect();
-        sqlx::query!(
+        self.execute(sqlx::query!(
             r#"UPDATE jobs SET created_at = created_at - make_interval(secs => $2), run_at = run_at - make_interval(secs => $2)
                WHERE id = ANY ($1)"#,
             &ids,
             earlier.as_secs_f64()
-        )
-        .execute(&self.pool)
+        ))
         .await?;
         Ok(())
     }
@@ -112,7 +110,7 @@ impl Store {
     /// # Errors
     /// If Postgres is not available.
     pub async fn job_count(&self) -> Result<u64, StoreError> {
-        let row = sqlx::query!(r#"SELECT count(*) AS "jobs!" FROM jobs"#).fetch_one(&self.pool).await?;
+        let row = self.one(sqlx::query!(r#"SELECT count(*) AS "jobs!" FROM jobs"#)).await?;
         Ok(row.jobs.unsigned_abs())
     }
 }

@@ -10,15 +10,15 @@ impl Store {
     /// # Errors
     /// If Postgres is not available.
     pub async fn put_workspace(&self, id: &WorkspaceId, name: &str) -> Result<bool, StoreError> {
-        let row = sqlx::query!(
-            r#"INSERT INTO workspaces (id, name) VALUES ($1, $2)
+        let row = self
+            .one(sqlx::query!(
+                r#"INSERT INTO workspaces (id, name) VALUES ($1, $2)
                ON CONFLICT (id) DO UPDATE SET name = excluded.name, updated_at = now()
                RETURNING (xmax = 0) AS "created!""#,
-            id.as_str(),
-            name
-        )
-        .fetch_one(&self.pool)
-        .await?;
+                id.as_str(),
+                name
+            ))
+            .await?;
         Ok(row.created)
     }
 
@@ -27,10 +27,12 @@ impl Store {
     /// # Errors
     /// If Postgres is not available.
     pub async fn workspace_exists(&self, id: &WorkspaceId) -> Result<bool, StoreError> {
-        let row =
-            sqlx::query!(r#"SELECT EXISTS (SELECT FROM workspaces WHERE id = $1) AS "exists!""#, id.as_str())
-                .fetch_one(&self.pool)
-                .await?;
+        let row = self
+            .one(sqlx::query!(
+                r#"SELECT EXISTS (SELECT FROM workspaces WHERE id = $1) AS "exists!""#,
+                id.as_str()
+            ))
+            .await?;
         Ok(row.exists)
     }
 }

@@ -100,8 +100,10 @@ impl Store {
     /// # Errors
     /// If Postgres is not available: nothing was accepted, or the commit's answer was lost.
     pub async fn accept(&self, jobs: &[NewJob]) -> Result<Vec<Accepted>, StoreError> {
-        let mut conn = self.pool.acquire().await?;
-        accept_on(&mut conn, jobs).await
+        let mut conn = self.in_use().await?;
+        let accepted = accept_on(conn.busy(), jobs).await;
+        conn.rest();
+        accepted
     }
 }
 

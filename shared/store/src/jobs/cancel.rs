@@ -19,7 +19,7 @@ impl Store {
     /// # Errors
     /// If Postgres is not available.
     pub async fn cancel(&self, workspace_id: &WorkspaceId, id: JobId) -> Result<Vec<JobView>, StoreError> {
-        let rows = sqlx::query_as!(
+        let rows = self.all(sqlx::query_as!(
             JobRow,
             r#"UPDATE jobs SET
                    status = CASE WHEN status = 'pending' OR lease_expires_at <= now() THEN 'cancelled' ELSE status END,
@@ -37,8 +37,7 @@ impl Store {
                          last_error, attempt_errors, cancel_requested_at, retry_of, created_at, started_at, completed_at, result, waiting_reason, run_at, revision"#,
             workspace_id.as_str(),
             id.0
-        )
-        .fetch_all(&self.pool)
+        ))
         .await?;
         rows.into_iter().map(JobView::try_from).collect()
     }

@@ -70,7 +70,7 @@ impl Store {
     /// # Errors
     /// If Postgres is not available. If the lease is lost, it was none.
     pub async fn adopt_captured(&self, lease: &Lease, before: JobId, limit: u32) -> Result<u64, StoreError> {
-        let done = sqlx::query!(
+        let done = self.execute(sqlx::query!(
             r#"UPDATE record_errors e SET job_id = $4
                FROM (SELECT object, external_id FROM record_errors
                      WHERE workspace_id = $1 AND connector = $2 AND job_id = $3
@@ -84,8 +84,7 @@ impl Store {
             lease.job_id.0,
             i64::from(limit),
             lease.token
-        )
-        .execute(&self.pool)
+        ))
         .await?;
         Ok(done.rows_affected())
     }

@@ -5,12 +5,14 @@ use std::time::Duration;
 use protocol::{ConnectorName, JobId, JobView, ObjectName, SyncMode, WorkspaceId};
 use serde::Deserialize;
 use serde_json::Value;
-use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::row::{JobRow, corrupt};
-use crate::pool::Control;
+use crate::in_use::InUse;
 use crate::{Store, StoreError, connections};
+
+/// A job that cannot be read is left alone for so long.
+const UNREADABLE_WAIT: Duration = Duration::from_secs(60);
 
 /// The right to run a job and to write for it. Every write of a running job carries it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,10 +98,10 @@ pub struct Claimed {
 pub enum NotClaimable {
     /// It is over, or there is no such job: the ticket is of no use.
     Over,
-    /// It waits until then.
-    NotBefore(OffsetDateTime),
-    /// Somebody else holds its lease until then, unless renewed.
-    LeasedUntil(OffsetDateTime),
+    /// It waits, for so long from now on.
+    NotFor(Duration),
+    /// Somebody else holds its lease, for so long from now on unless renewed.
+    LeasedFor(Duration),
 }
 
 /// The answer to a claim.
@@ -197,7 +199,31 @@ impl Store {
             run_at: r.run_at,
             revision: r.revision,
         };
-        Ok(Claim::Claimed(Box::new(self.claimed(job.try_into()?, token, lease, extras)?)))
+        match job.try_into().and_then(|job| self.claimed(job, token, lease, extras)) {
+            Ok(claimed) => Ok(Claim::Claimed(Box::new(claimed))),
+            Err(error) => {
+                self.leave_to_others(job_id, token).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Puts a job back that cannot be read: a newer version may have written it, and may be asked again.
+    async fn leave_to_others(&self, job_id: JobId, token: Uuid) -> Result<(), StoreError> {
+        let mut control = self.control().await?;
+        sqlx::query!(
+            r#"UPDATE jobs SET status = 'pending', waiting_reason = 'interrupted', attempts = GREATEST(attempts - 1, 0),
+                   run_at = now() + make_interval(secs => $3), ticketed_at = NULL,
+                   lease_token = NULL, lease_holder = NULL, lease_expires_at = NULL, revision = revision + 1
+               WHERE id = $1 AND lease_token = $2"#,
+            job_id.0,
+            token,
+            UNREADABLE_WAIT.as_secs_f64()
+        )
+        .execute(control.busy())
+        .await?;
+        control.rest();
+        Ok(())
     }
 
     fn claimed(
@@ -232,17 +258,21 @@ impl Store {
     /// to cancel the job.
     ///
     /// # Errors
-    /// [`StoreError::LeaseLost`], or if Postgres is not available.
+    /// [`StoreError::LeaseLost`], also if somebody gave new credentials meanwhile: the job is to go on with them. If
+    /// Postgres is not available.
     pub async fn renew_lease(&self, lease: &Lease) -> Result<bool, StoreError> {
         let mut control = self.control().await?;
         let row = sqlx::query!(
             r#"WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
                UPDATE jobs SET lease_expires_at = now() + make_interval(secs => $3)
                FROM relaxed WHERE id = $1 AND lease_token = $2
+                 AND NOT EXISTS (SELECT FROM connections c
+                                 WHERE c.workspace_id = jobs.workspace_id AND c.connector = jobs.scope AND c.generation <> $4)
                RETURNING cancel_requested_at IS NOT NULL AS "cancel_requested!""#,
             lease.job_id.0,
             lease.token,
-            lease.duration.as_secs_f64()
+            lease.duration.as_secs_f64(),
+            lease.generation
         )
         .fetch_optional(control.busy())
         .await?;
@@ -252,16 +282,21 @@ impl Store {
 }
 
 /// Why it is not ours.
-async fn refused(mut control: Control, job_id: JobId) -> Result<Claim, StoreError> {
-    let row = sqlx::query!("SELECT status, run_at, lease_expires_at FROM jobs WHERE id = $1", job_id.0)
-        .fetch_optional(control.busy())
-        .await?;
+async fn refused(mut control: InUse, job_id: JobId) -> Result<Claim, StoreError> {
+    // By the clock that set them: this host's may be another.
+    let row = sqlx::query!(
+        r#"SELECT status, EXTRACT(EPOCH FROM run_at - now())::float8 AS "due_in!",
+                  coalesce(EXTRACT(EPOCH FROM lease_expires_at - now())::float8, 0) AS "leased_for!"
+           FROM jobs WHERE id = $1"#,
+        job_id.0
+    )
+    .fetch_optional(control.busy())
+    .await?;
     control.rest();
+    let from_now = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default();
     Ok(Claim::Refused(match row {
-        Some(row) if row.status == "pending" => NotClaimable::NotBefore(row.run_at),
-        Some(row) if row.status == "running" => {
-            NotClaimable::LeasedUntil(row.lease_expires_at.unwrap_or(OffsetDateTime::UNIX_EPOCH))
-        }
+        Some(row) if row.status == "pending" => NotClaimable::NotFor(from_now(row.due_in)),
+        Some(row) if row.status == "running" => NotClaimable::LeasedFor(from_now(row.leased_for)),
         _ => NotClaimable::Over,
     }))
 }

@@ -94,7 +94,8 @@ impl Store {
     /// that it will be cancelled must not find it otherwise.
     ///
     /// # Errors
-    /// [`StoreError::LeaseLost`], or if Postgres is not available.
+    /// [`StoreError::LeaseLost`], also if somebody gave new credentials meanwhile: what came of the old ones is no end of
+    /// a job that those who gave them wait for. If Postgres is not available.
     pub async fn end_job(&self, lease: &Lease, ending: &Ending) -> Result<JobView, StoreError> {
         let result = ending.result.as_ref().map(serde_json::to_value).transpose().map_err(corrupt)?;
         let mut control = self.control().await?;
@@ -112,6 +113,9 @@ impl Store {
                    lease_token = NULL, lease_holder = NULL, lease_expires_at = NULL,
                    revision = revision + 1
                WHERE id = $1 AND lease_token = $2
+                 AND (cancel_requested_at IS NOT NULL OR NOT EXISTS (
+                      SELECT FROM connections c
+                      WHERE c.workspace_id = jobs.workspace_id AND c.connector = jobs.scope AND c.generation <> $9))
                RETURNING id, sync_id, job_type, workspace_id, scope, status, priority, payload, progress, attempts, max_attempts, takeovers,
                          last_error, attempt_errors, cancel_requested_at, retry_of, created_at, started_at, completed_at, result, waiting_reason, run_at, revision"#,
             lease.job_id.0,
@@ -121,7 +125,8 @@ impl Store {
             result,
             ending.message,
             ending.error.as_ref().map(Failure::to_value).transpose()?,
-            NEWEST
+            NEWEST,
+            lease.generation
         )
         .fetch_optional(control.busy())
         .await?;

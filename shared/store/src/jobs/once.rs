@@ -41,38 +41,38 @@ impl Store {
         workspace_id: &WorkspaceId,
         once: &Once,
     ) -> Result<Option<StoredAnswer>, StoreError> {
-        let row = sqlx::query!(
-            r#"SELECT request = $3 AS "is_same!", answer FROM idempotency_keys
+        let row = self
+            .optional(sqlx::query!(
+                r#"SELECT request = $3 AS "is_same!", answer FROM idempotency_keys
                WHERE workspace_id = $1 AND key = $2 AND created_at > now() - make_interval(secs => $4)"#,
-            workspace_id.as_str(),
-            once.key,
-            once.request,
-            ONCE_KEPT.as_secs_f64()
-        )
-        .fetch_optional(&self.pool)
-        .await?;
+                workspace_id.as_str(),
+                once.key,
+                once.request,
+                ONCE_KEPT.as_secs_f64()
+            ))
+            .await?;
         Ok(row
             .map(|row| if row.is_same { StoredAnswer::Same(row.answer) } else { StoredAnswer::OtherRequest }))
     }
 
     /// Deletes up to `limit` answers that are older than [`ONCE_KEPT`], and answers how many.
     ///
-    /// Plan: Index Scan on `idempotency_keys_by_age`, then by primary key.
+    /// Plan: Index Scan on `idempotency_keys_by_age`, which locks the rows; then a Tid Scan: they cannot move meanwhile.
     ///
     /// # Errors
     /// If Postgres is not available.
     pub async fn delete_stored_answers(&self, limit: u32) -> Result<u64, StoreError> {
-        let done = sqlx::query!(
-            r#"DELETE FROM idempotency_keys WHERE (workspace_id, key) IN (
-                   SELECT workspace_id, key FROM idempotency_keys
+        let done = self
+            .execute(sqlx::query!(
+                r#"DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY (
+                   SELECT ctid FROM idempotency_keys
                    WHERE created_at <= now() - make_interval(secs => $1)
                    ORDER BY created_at LIMIT $2
-                   FOR UPDATE SKIP LOCKED)"#,
-            ONCE_KEPT.as_secs_f64(),
-            i64::from(limit)
-        )
-        .execute(&self.pool)
-        .await?;
+                   FOR UPDATE SKIP LOCKED))"#,
+                ONCE_KEPT.as_secs_f64(),
+                i64::from(limit)
+            ))
+            .await?;
         Ok(done.rows_affected())
     }
 }

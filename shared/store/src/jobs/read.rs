@@ -23,15 +23,14 @@ impl Store {
     /// # Errors
     /// If Postgres is not available.
     pub async fn job(&self, workspace_id: &WorkspaceId, id: JobId) -> Result<Option<JobView>, StoreError> {
-        let row = sqlx::query_as!(
+        let row = self.optional(sqlx::query_as!(
             JobRow,
             r#"SELECT id, sync_id, job_type, workspace_id, scope, status, priority, payload, progress, attempts, max_attempts, takeovers,
                       last_error, attempt_errors, cancel_requested_at, retry_of, created_at, started_at, completed_at, result, waiting_reason, run_at, revision
                FROM jobs WHERE id = $1 AND workspace_id = $2"#,
             id.0,
             workspace_id.as_str()
-        )
-        .fetch_optional(&self.pool)
+        ))
         .await?;
         match row {
             Some(row) => Ok(Some(row.try_into()?)),
@@ -40,7 +39,7 @@ impl Store {
     }
 
     async fn sync(&self, workspace_id: &WorkspaceId, sync_id: JobId) -> Result<Option<JobView>, StoreError> {
-        let rows = sqlx::query_as!(
+        let rows = self.all(sqlx::query_as!(
             JobRow,
             r#"SELECT id, j.sync_id, job_type, workspace_id, scope, status, priority, payload, progress, attempts, max_attempts, takeovers,
                       last_error, attempt_errors, cancel_requested_at, retry_of, created_at, started_at, completed_at, result, waiting_reason, run_at, revision
@@ -48,8 +47,7 @@ impl Store {
                WHERE s.sync_id = $1 AND j.workspace_id = $2 ORDER BY scope"#,
             sync_id.0,
             workspace_id.as_str()
-        )
-        .fetch_all(&self.pool)
+        ))
         .await?;
         let jobs = rows.into_iter().map(JobView::try_from).collect::<Result<Vec<_>, _>>()?;
         Ok(JobView::merged(sync_id, jobs))
@@ -67,7 +65,7 @@ impl Store {
         limit: u32,
     ) -> Result<JobPage, StoreError> {
         // One more than asked for tells whether there are more.
-        let rows = sqlx::query_as!(
+        let rows = self.all(sqlx::query_as!(
             JobRow,
             r#"SELECT id, sync_id, job_type, workspace_id, scope, status, priority, payload, progress, attempts, max_attempts, takeovers,
                       last_error, attempt_errors, cancel_requested_at, retry_of, created_at, started_at, completed_at, result, waiting_reason, run_at, revision
@@ -78,8 +76,7 @@ impl Store {
             status.map(JobStatus::as_sql),
             before.map(|id| id.0),
             i64::from(limit) + 1
-        )
-        .fetch_all(&self.pool)
+        ))
         .await?;
         let mut jobs = rows.into_iter().map(JobView::try_from).collect::<Result<Vec<_>, _>>()?;
         let more = jobs.len() > limit as usize;
@@ -94,15 +91,14 @@ impl Store {
     /// # Errors
     /// If Postgres is not available.
     pub async fn last_jobs(&self, workspace_id: &WorkspaceId) -> Result<Vec<JobView>, StoreError> {
-        let rows = sqlx::query_as!(
+        let rows = self.all(sqlx::query_as!(
             JobRow,
             r#"SELECT DISTINCT ON (job_type, scope)
                       id, sync_id, job_type, workspace_id, scope, status, priority, payload, progress, attempts, max_attempts, takeovers,
                       last_error, attempt_errors, cancel_requested_at, retry_of, created_at, started_at, completed_at, result, waiting_reason, run_at, revision
                FROM jobs WHERE workspace_id = $1 ORDER BY job_type, scope, id DESC"#,
             workspace_id.as_str()
-        )
-        .fetch_all(&self.pool)
+        ))
         .await?;
         rows.into_iter().map(JobView::try_from).collect()
     }
@@ -112,17 +108,17 @@ impl Store {
     /// # Errors
     /// If Postgres is not available.
     pub async fn captured(&self, job: &JobView, limit: u32) -> Result<Vec<SyncError>, StoreError> {
-        let rows = sqlx::query!(
-            r#"SELECT object, external_id, reason FROM record_errors
+        let rows = self
+            .all(sqlx::query!(
+                r#"SELECT object, external_id, reason FROM record_errors
                WHERE workspace_id = $1 AND connector = $2 AND job_id = $3
                ORDER BY object, external_id LIMIT $4"#,
-            job.workspace_id.as_str(),
-            job.connector_type.as_ref().map(protocol::ConnectorName::as_str),
-            job.id.0,
-            i64::from(limit)
-        )
-        .fetch_all(&self.pool)
-        .await?;
+                job.workspace_id.as_str(),
+                job.connector_type.as_ref().map(protocol::ConnectorName::as_str),
+                job.id.0,
+                i64::from(limit)
+            ))
+            .await?;
         rows.into_iter()
             .map(|r| {
                 let object = r.object.parse().map_err(corrupt)?;

@@ -26,7 +26,7 @@ impl Store {
     /// # Errors
     /// If Postgres is not available.
     pub async fn take_unticketed(&self, older_than: Duration, limit: u32) -> Result<Vec<Ticket>, StoreError> {
-        let rows = sqlx::query!(
+        let rows = self.all(sqlx::query!(
             r#"UPDATE jobs SET ticket_no = ticket_no + 1, ticketed_at = now()
                WHERE id = ANY (ARRAY (
                    SELECT due.id FROM unnest(ARRAY['high', 'normal', 'low']) AS lane (priority), LATERAL (
@@ -42,8 +42,7 @@ impl Store {
             older_than.as_secs_f64(),
             i64::from(limit),
             older_than.as_secs_f64() * RELAY_BACKOFF_MAX
-        )
-        .fetch_all(&self.pool)
+        ))
         .await?;
         Ok(readable(
             rows.into_iter()
@@ -60,8 +59,9 @@ impl Store {
     /// # Errors
     /// If Postgres is not available.
     pub async fn take_expired(&self, limit: u32) -> Result<Vec<Ticket>, StoreError> {
-        let rows = sqlx::query!(
-            r#"UPDATE jobs SET ticket_no = ticket_no + 1, ticketed_at = now()
+        let rows = self
+            .all(sqlx::query!(
+                r#"UPDATE jobs SET ticket_no = ticket_no + 1, ticketed_at = now()
                WHERE id = ANY (ARRAY (
                    SELECT id FROM jobs
                    WHERE status = 'running' AND lease_expires_at <= now()
@@ -69,10 +69,9 @@ impl Store {
                    LIMIT $1
                    FOR UPDATE SKIP LOCKED))
                RETURNING id, ticket_no, workspace_id, job_type, scope, priority"#,
-            i64::from(limit)
-        )
-        .fetch_all(&self.pool)
-        .await?;
+                i64::from(limit)
+            ))
+            .await?;
         Ok(readable(
             rows.into_iter()
                 .map(|r| waiting(r.id, r.ticket_no, r.workspace_id, r.job_type, r.scope, r.priority)),
@@ -87,14 +86,13 @@ impl Store {
     /// # Errors
     /// If Postgres is not available.
     pub async fn expired(&self, limit: u32) -> Result<Vec<(JobId, Priority)>, StoreError> {
-        let rows = sqlx::query!(
+        let rows = self.all(sqlx::query!(
             r#"SELECT id, priority FROM (
                    SELECT id, priority, row_number() OVER (PARTITION BY priority ORDER BY random()) AS turn FROM jobs
                    WHERE status = 'running' AND lease_expires_at <= now()) AS over
                WHERE turn <= $1"#,
             i64::from(limit)
-        )
-        .fetch_all(&self.pool)
+        ))
         .await?;
         // A row that cannot be read is somebody's own writing.
         Ok(rows.into_iter().filter_map(|row| Some((JobId(row.id), row.priority.parse().ok()?))).collect())
@@ -113,7 +111,7 @@ impl Store {
         at_most: Duration,
         limit: u32,
     ) -> Result<Vec<JobId>, StoreError> {
-        let ids = sqlx::query_scalar!(
+        let rows = self.all(sqlx::query!(
             r#"SELECT id FROM jobs
                WHERE status = 'pending' AND priority = $1 AND run_at <= now() AND run_at > now() - make_interval(secs => $2)
                  AND waiting_reason IS DISTINCT FROM 'interrupted'
@@ -121,10 +119,9 @@ impl Store {
             priority.as_str(),
             at_most.as_secs_f64(),
             i64::from(limit)
-        )
-        .fetch_all(&self.pool)
+        ))
         .await?;
-        Ok(ids.into_iter().map(JobId).collect())
+        Ok(rows.into_iter().map(|row| JobId(row.id)).collect())
     }
 
     /// Jobs of a priority that wait for a worker and have done so for at least this, `limit` at most, the oldest first.
@@ -139,17 +136,17 @@ impl Store {
         at_least: Duration,
         limit: u32,
     ) -> Result<Vec<JobId>, StoreError> {
-        let ids = sqlx::query_scalar!(
-            r#"SELECT id FROM jobs
+        let rows = self
+            .all(sqlx::query!(
+                r#"SELECT id FROM jobs
                WHERE status = 'pending' AND priority = $1 AND run_at <= now() - make_interval(secs => $2)
                ORDER BY run_at LIMIT $3"#,
-            priority.as_str(),
-            at_least.as_secs_f64(),
-            i64::from(limit)
-        )
-        .fetch_all(&self.pool)
-        .await?;
-        Ok(ids.into_iter().map(JobId).collect())
+                priority.as_str(),
+                at_least.as_secs_f64(),
+                i64::from(limit)
+            ))
+            .await?;
+        Ok(rows.into_iter().map(|row| JobId(row.id)).collect())
     }
 
     /// The job that is active in the scope of a ticket.
@@ -159,16 +156,15 @@ impl Store {
     /// # Errors
     /// If Postgres is not available.
     pub async fn active_in(&self, ticket: &Ticket) -> Result<Option<JobId>, StoreError> {
-        let id = sqlx::query_scalar!(
+        let row = self.optional(sqlx::query!(
             r#"SELECT id FROM jobs
                WHERE workspace_id = $1 AND job_type = $2 AND scope = $3 AND status IN ('pending', 'running')"#,
             ticket.workspace_id.as_str(),
             ticket.job_type.as_str(),
             ticket.scope.as_str()
-        )
-        .fetch_optional(&self.pool)
+        ))
         .await?;
-        Ok(id.map(JobId))
+        Ok(row.map(|row| JobId(row.id)))
     }
 
     /// Says that these jobs have no ticket in the queue: the next pass of the relay makes one.
@@ -177,11 +173,10 @@ impl Store {
     /// If Postgres is not available: then the relay finds them by age.
     pub async fn mark_unticketed(&self, jobs: &[JobId]) -> Result<(), StoreError> {
         let ids: Vec<_> = jobs.iter().map(|job| job.0).collect();
-        sqlx::query!(
+        self.execute(sqlx::query!(
             "UPDATE jobs SET ticketed_at = NULL WHERE id = ANY ($1) AND status IN ('pending', 'running')",
             &ids
-        )
-        .execute(&self.pool)
+        ))
         .await?;
         Ok(())
     }
@@ -192,11 +187,10 @@ impl Store {
     /// # Errors
     /// If Postgres is not available: then the relay finds them by age.
     pub async fn mark_all_unticketed(&self) -> Result<(), StoreError> {
-        sqlx::query!(
+        self.execute(sqlx::query!(
             "UPDATE jobs SET ticketed_at = NULL
              WHERE id = ANY (ARRAY (SELECT id FROM jobs WHERE status = 'pending' AND ticketed_at IS NOT NULL ORDER BY id FOR UPDATE))"
-        )
-        .execute(&self.pool)
+        ))
         .await?;
         Ok(())
     }

@@ -36,7 +36,7 @@ impl Store {
         key: Option<(&WorkspaceId, &Once)>,
         verdict: impl FnOnce(&[Accepted]) -> Option<Value>,
     ) -> Result<RequestAccepted, StoreError> {
-        let mut tx = self.pool.begin().await?;
+        let mut tx = self.begin().await?;
         let accepted = accept_on(&mut tx, jobs).await?;
         let Some(answer) = verdict(&accepted) else { return Ok(RequestAccepted::Refused(accepted)) };
         if let Some((workspace_id, once)) = key

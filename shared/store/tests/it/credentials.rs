@@ -89,8 +89,7 @@ async fn a_run_that_began_with_older_credentials_writes_nothing_more() {
     let rotated = world.store.rotate_credentials(&old.lease, &json!({"token": "stale"})).await;
     assert!(matches!(rotated, Err(StoreError::LeaseLost)), "{rotated:?}");
     world.store.set_account(&old.lease, "old account", None).await.unwrap();
-    end(&world, &old).await;
-    let new = world.running().await;
+    let new = world.claim_again(&old).await;
     assert_eq!((new.account_id, new.cursors.len()), (None, 0));
     assert_eq!(new.credentials.unwrap(), Some(json!({"token": "another account's"})));
     assert_eq!(world.one::<i64>("SELECT count(*) FROM deals").await, 0);

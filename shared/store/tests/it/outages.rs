@@ -8,9 +8,13 @@ use crate::fixture::{KEY, LEASE, World, deal, deals, new_job, progress, workspac
 const CONNECTIONS: u32 = 3;
 
 fn through(proxy: &TcpProxy, world: &World, acquire_timeout: Duration) -> Store {
+    with(CONNECTIONS, proxy, world, acquire_timeout)
+}
+
+fn with(connections_max: u32, proxy: &TcpProxy, world: &World, acquire_timeout: Duration) -> Store {
     let options = PoolOptions {
         url: proxy.url(&world.env.database_url),
-        connections_max: CONNECTIONS,
+        connections_max,
         acquire_timeout,
         application_name: "store-test".to_owned(),
     };
@@ -111,5 +115,37 @@ async fn connections_that_died_while_they_rested_fail_no_statement() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     for _ in 0..CONNECTIONS {
         store.ping().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_request_given_up_while_its_transaction_begins_takes_nothing_of_others_with_it() {
+    let world = World::new().await;
+    let proxy = TcpProxy::in_front_of(&world.env.database_url).await.unwrap();
+    let store = with(1, &proxy, &world, Duration::from_secs(10));
+    store.ping().await.unwrap();
+    proxy.set_delay(Duration::from_millis(500));
+    let (given_up, kept) = (new_job("acme", "hubspot"), new_job("acme", "monday"));
+    let request = store.accept_sync(given_up.id, std::slice::from_ref(&given_up));
+    let patience = Duration::from_millis(100);
+    tokio::time::timeout(patience, request).await.expect_err("BEGIN is on its way");
+    proxy.set_delay(Duration::ZERO);
+    store.accept(std::slice::from_ref(&kept)).await.unwrap();
+    let ids: Vec<String> = world.one("SELECT coalesce(array_agg(id::text), '{}') FROM jobs").await;
+    assert_eq!(ids, [kept.id.to_string()], "what was accepted is committed");
+}
+
+#[tokio::test]
+async fn a_statement_given_up_on_a_connection_that_went_silent_does_not_keep_its_place() {
+    let world = World::new().await;
+    let proxy = TcpProxy::in_front_of(&world.env.database_url).await.unwrap();
+    let store = with(1, &proxy, &world, Duration::from_secs(10));
+    let (acme, job) = (workspace("acme"), world.accepted().await);
+    for _ in 0..2 {
+        store.job(&acme, job.id).await.unwrap();
+        proxy.strand();
+        let asked = tokio::time::timeout(Duration::from_millis(100), store.job(&acme, job.id)).await;
+        assert!(asked.is_err(), "nobody answers any more");
+        assert!(store.job(&acme, job.id).await.unwrap().is_some(), "whoever has the address now does");
     }
 }

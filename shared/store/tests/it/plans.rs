@@ -110,6 +110,25 @@ async fn retention_looks_at_what_it_deletes_only_however_many_jobs_are_younger()
 }
 
 #[tokio::test]
+async fn stored_answers_are_looked_at_by_age_only_however_many_are_younger() {
+    let world = World::new().await;
+    world
+        .run(
+            "INSERT INTO idempotency_keys (workspace_id, key, request, answer, created_at)
+             SELECT 'w' || n % 100, n::text, '{}', '{}', now() - n * interval '4 s' FROM generate_series(1, 20000) n",
+        )
+        .await;
+    world.run("VACUUM ANALYZE idempotency_keys").await;
+    for plan in plans(&world, &statement("DELETE FROM idempotency_keys"), "79980, 500").await {
+        assert!(
+            plan.contains("Index Scan using idempotency_keys_by_age") && plan.contains("Tid Scan"),
+            "{plan}"
+        );
+        assert!(!plan.contains("Seq Scan") && !plan.contains("Sort"), "{plan}");
+    }
+}
+
+#[tokio::test]
 async fn a_list_of_a_workspace_and_an_active_job_are_found_by_index() {
     let world = history().await;
     let list = statement("ORDER BY id DESC LIMIT $4");

@@ -3,7 +3,7 @@ use std::time::Duration;
 use protocol::{JobStatus, WaitingReason};
 use store::{Claimed, Ending, Lease, Resting, StoreError};
 
-use crate::fixture::{World, deal, deals, progress, rejected};
+use crate::fixture::{World, deal, deals, progress, rejected, workspace};
 
 fn ending() -> Ending {
     Ending { status: JobStatus::Completed, error: None, result: None, message: "Done".to_owned() }
@@ -120,5 +120,49 @@ async fn a_takeover_waits_for_a_page_that_is_being_committed() {
     world.until("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')").await;
     page.commit().await.unwrap();
     let claim = takeover.join_next().await.unwrap().unwrap();
-    assert!(matches!(claim, store::Claim::Refused(store::NotClaimable::LeasedUntil(_))), "{claim:?}");
+    assert!(matches!(claim, store::Claim::Refused(store::NotClaimable::LeasedFor(_))), "{claim:?}");
+}
+
+#[tokio::test]
+async fn a_run_with_replaced_credentials_cannot_renew_or_fail_the_job_and_its_successor_can() {
+    let world = World::new().await;
+    let old = world.running().await;
+    let hubspot = "hubspot".parse().unwrap();
+    let given = serde_json::json!({"token": "a new one"});
+    world.store.put_connection(&workspace("acme"), &hubspot, &given).await.unwrap();
+    let before = footprint(&world).await;
+    let failed = Ending { status: JobStatus::Failed, ..ending() };
+    for error in [
+        world.store.renew_lease(&old.lease).await.unwrap_err(),
+        world.store.end_job(&old.lease, &failed).await.unwrap_err(),
+    ] {
+        assert!(matches!(error, StoreError::LeaseLost), "{error:?}");
+    }
+    assert_eq!(footprint(&world).await, before);
+    let new = world.claim_again(&old).await;
+    assert_eq!(new.credentials.unwrap(), Some(given));
+    world.store.renew_lease(&new.lease).await.unwrap();
+    world.store.end_job(&new.lease, &ending()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_run_with_replaced_credentials_still_ends_a_job_that_was_cancelled() {
+    let world = World::new().await;
+    let old = world.running().await;
+    let acme = workspace("acme");
+    world.store.cancel(&acme, old.job.id).await.unwrap();
+    world.store.put_connection(&acme, &"hubspot".parse().unwrap(), &serde_json::json!({})).await.unwrap();
+    let view = world.store.end_job(&old.lease, &ending()).await.unwrap();
+    assert_eq!(view.status, JobStatus::Cancelled);
+}
+
+#[tokio::test]
+async fn a_worker_that_was_held_up_in_a_transaction_is_told_to_try_again() {
+    let world = World::new().await;
+    world.run("CREATE FUNCTION held_up() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'held up' USING ERRCODE = '25P03'; END $$").await;
+    world.run("CREATE TRIGGER held_up BEFORE INSERT ON deals EXECUTE FUNCTION held_up()").await;
+    let owner = world.running().await;
+    let page = deals(vec![deal("1", "10")]);
+    let error = world.store.commit_pages(&owner.lease, &[page], &progress(1)).await.unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
 }
