@@ -77,7 +77,14 @@ impl Acceptor {
     ) -> Result<RequestAccepted, NotAccepted> {
         let accepted = in_time(self.store.accept_request(id, jobs, key, verdict)).await?;
         if let RequestAccepted::Jobs(accepted) = &accepted {
-            publish(&self.store, &self.bus, accepted, &self.tracker).await;
+            // In a task of its own: they are committed, and are to run also if the client does not wait for the answer.
+            let (acceptor, accepted) = (self.clone(), accepted.clone());
+            let publishing = async move {
+                publish(&acceptor.store, &acceptor.bus, &accepted, &acceptor.tracker).await;
+            };
+            if let Err(error) = self.tracker.spawn(publishing).await {
+                tracing::error!(error = %error, "publishing tickets failed; the relay makes them");
+            }
         }
         Ok(accepted)
     }

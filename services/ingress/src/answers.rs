@@ -29,6 +29,11 @@ pub(crate) struct SyncRequest {
     pub timeout_seconds: Option<u32>,
 }
 
+/// The body of a request that takes none: `{}`, or nothing.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoOptions {}
+
 /// A job that a request got: a new one, or the one that was active already.
 #[derive(Debug, Clone)]
 pub(crate) struct AcceptedJob {

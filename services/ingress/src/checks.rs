@@ -1,5 +1,7 @@
 //! What a request may say: names that are known, values in their limits.
 
+use std::collections::BTreeSet;
+
 use connectors::{ConnectorSpec, Registry};
 use protocol::{ConnectorName, ObjectName, ProblemKind, TIMEOUT_SECONDS_MAX};
 use runtime::ApiError;
@@ -44,7 +46,9 @@ pub(crate) fn known_objects(
             return refuse(format!("`objects`: {connector} has no {shown:?}; it has {}.", known.join(", ")));
         }
     }
-    names.iter().map(|name| name.parse().map_err(ApiError::internal)).collect()
+    // In whatever order, and however often, they are named: it is the same wish.
+    let objects: Result<BTreeSet<ObjectName>, _> = names.iter().map(|name| name.parse()).collect();
+    Ok(objects.map_err(ApiError::internal)?.into_iter().collect())
 }
 
 /// The time for an attempt, if it is within its limits.

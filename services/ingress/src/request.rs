@@ -1,5 +1,7 @@
 //! From a request to accepted jobs and the answer: the same for a sync that is asked for, approved, or tried again.
 
+use std::time::Duration;
+
 use axum::http::header::{LOCATION, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -17,6 +19,8 @@ use crate::routes::{Ingress, store_error, unknown_workspace};
 
 /// After how many seconds a first poll makes sense.
 const POLL_AFTER_S: &str = "1";
+/// How long a running job takes to end that was cancelled, at most.
+const CANCEL_WAIT: Duration = Duration::from_secs(2);
 
 /// A job that is wanted.
 #[derive(Debug, Clone)]
@@ -122,6 +126,11 @@ impl Request<'_> {
         if let (Takes::New, Some(active)) = (takes, jobs.iter().find(|accepted| accepted.deduplicated)) {
             let detail = format!("Job {} is active. Ask again when it is over.", active.job.id);
             return Err(ApiError::new(ProblemKind::SyncActive, detail));
+        }
+        // Not a job to be content with: it will end as cancelled, and nobody would start the one that is wanted.
+        if let Some(ending) = jobs.iter().find(|accepted| accepted.job.cancel_requested) {
+            let detail = format!("Job {} is being cancelled. Nothing was stored; try again.", ending.job.id);
+            return Err(ApiError::new(ProblemKind::Unavailable, detail).retry_after(CANCEL_WAIT));
         }
         Ok(match jobs.as_slice() {
             [job] if takes == Takes::AnyListed => SyncAccepted::one(job).listed(job),

@@ -9,7 +9,7 @@ use protocol::{JobId, JobStatus, JobView, Problem, ProblemKind, SyncOptions, Wor
 use runtime::{ApiError, Json, PathParams};
 use serde_json::json;
 
-use crate::answers::{RetryRequest, SyncAccepted};
+use crate::answers::{NoOptions, RetryRequest, SyncAccepted};
 use crate::checks::known_connector;
 use crate::once::Once;
 use crate::request::{Request, Wanted, job_of};
@@ -20,19 +20,23 @@ use crate::routes::{Ingress, Shared, require_workspace, store_error};
 /// For one that failed or was cancelled: a new job with the same options and priority, which goes on from the last
 /// committed page of each object, unless another sync has read the object since, or other credentials were given. Its
 /// `retryOf` names the old one. An approval of deletions is not repeated.
-#[utoipa::path(post, path = "/api/workspaces/{workspace_id}/sync/jobs/{job_id}/retry", tag = "sync",
+#[utoipa::path(post, path = "/api/workspaces/{workspace_id}/sync/jobs/{job_id}/retry", tag = "sync", request_body(content = Option<NoOptions>, description = "None: it takes no options"),
     params(("workspace_id" = String, Path, description = "The workspace"), ("job_id" = String, Path, description = "The job, or its syncId: then those of its jobs that failed or were cancelled"),
            ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; the same key gets the same answer for 24 hours")),
-    responses((status = 202, description = "Accepted", body = SyncAccepted),
-              (status = 400, description = "Not an id, or not a key", body = Problem, content_type = "application/problem+json"),
+    responses((status = 202, description = "Accepted", body = SyncAccepted,
+               headers(("Location" = String, description = "Where to poll"), ("Retry-After" = String, description = "When, in seconds"), ("Idempotent-Replayed" = Option<String>, description = "`true` if this is the answer stored for the Idempotency-Key"))),
+              (status = 400, description = "Not an id, not a key, or the body is no JSON", body = Problem, content_type = "application/problem+json"),
               (status = 404, description = "No such job", body = Problem, content_type = "application/problem+json"),
               (status = 409, description = "It neither failed nor was cancelled, or a sync is active", body = Problem, content_type = "application/problem+json"),
-              (status = 422, description = "The key was used for another request", body = Problem, content_type = "application/problem+json"),
+              (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+              (status = 415, description = "The body is not declared as JSON", body = Problem, content_type = "application/problem+json"),
+              (status = 422, description = "The body has a field, or the key was used for another request", body = Problem, content_type = "application/problem+json"),
               (status = 503, description = "Try again", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn retry(
     State(ingress): Shared,
     PathParams((workspace_id, job_id)): PathParams<(WorkspaceId, JobId)>,
     headers: HeaderMap,
+    Json(NoOptions {}): Json<NoOptions>,
 ) -> Result<Response, ApiError> {
     let once = Once::from(&headers, json!({"retry": job_id}))?;
     let request = Request { ingress: &ingress, workspace_id: &workspace_id, once };
@@ -61,10 +65,13 @@ pub(crate) async fn retry(
 #[utoipa::path(post, path = "/api/workspaces/{workspace_id}/sync/jobs/retry", tag = "sync", request_body = RetryRequest,
     params(("workspace_id" = String, Path, description = "The workspace"),
            ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; the same key gets the same answer for 24 hours")),
-    responses((status = 202, description = "Accepted", body = SyncAccepted),
+    responses((status = 202, description = "Accepted", body = SyncAccepted,
+               headers(("Location" = String, description = "Where to poll"), ("Retry-After" = String, description = "When, in seconds"), ("Idempotent-Replayed" = Option<String>, description = "`true` if this is the answer stored for the Idempotency-Key"))),
               (status = 400, description = "The body is no JSON, or not a key", body = Problem, content_type = "application/problem+json"),
               (status = 404, description = "No such workspace", body = Problem, content_type = "application/problem+json"),
               (status = 409, description = "No connector's last job is such a one", body = Problem, content_type = "application/problem+json"),
+              (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+              (status = 415, description = "The body is not declared as JSON", body = Problem, content_type = "application/problem+json"),
               (status = 422, description = "Unknown field or connector, or a status that cannot be tried again, or the key was used for another request", body = Problem, content_type = "application/problem+json"),
               (status = 503, description = "Try again", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn retry_last(

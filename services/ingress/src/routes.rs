@@ -85,8 +85,9 @@ pub(crate) type Shared = State<Arc<Ingress>>;
               (status = 400, description = "The body is no JSON, or not a key", body = Problem, content_type = "application/problem+json"),
               (status = 404, description = "No such workspace", body = Problem, content_type = "application/problem+json"),
               (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+              (status = 415, description = "The body is not declared as JSON", body = Problem, content_type = "application/problem+json"),
               (status = 422, description = "Unknown field or connector, or not connected, or the key was used for another request", body = Problem, content_type = "application/problem+json"),
-              (status = 503, description = "Try again", body = Problem, content_type = "application/problem+json")))]
+              (status = 503, description = "Try again, after as many seconds as `Retry-After` says. Also while the active job is being cancelled", body = Problem, content_type = "application/problem+json")))]
 async fn post_sync(
     State(ingress): Shared,
     PathParams(workspace_id): PathParams<WorkspaceId>,
@@ -120,8 +121,11 @@ async fn post_sync(
     params(("workspace_id" = String, Path, description = "1 to 64 characters out of A-Z, a-z, 0-9, `_` and `-`; a UUID fits")),
     responses((status = 200, description = "It was there", body = WorkspaceAnswer),
               (status = 201, description = "It is new", body = WorkspaceAnswer),
-              (status = 400, description = "Not an id", body = Problem, content_type = "application/problem+json"),
-              (status = 422, description = "Not a name", body = Problem, content_type = "application/problem+json")))]
+              (status = 400, description = "Not an id, or the body is no JSON", body = Problem, content_type = "application/problem+json"),
+              (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+              (status = 415, description = "The body is not declared as JSON", body = Problem, content_type = "application/problem+json"),
+              (status = 422, description = "Not a name", body = Problem, content_type = "application/problem+json"),
+              (status = 503, description = "Try again", body = Problem, content_type = "application/problem+json")))]
 async fn put_workspace(
     State(ingress): Shared,
     PathParams(id): PathParams<WorkspaceId>,
@@ -143,8 +147,12 @@ async fn put_workspace(
     params(("workspace_id" = String, Path, description = "The workspace"), ("connector_type" = String, Path, description = "`hubspot`")),
     responses((status = 200, description = "Replaced", body = ConnectionAnswer),
               (status = 201, description = "It is new", body = ConnectionAnswer),
+              (status = 400, description = "Not an id, or the body is no JSON", body = Problem, content_type = "application/problem+json"),
               (status = 404, description = "No such workspace", body = Problem, content_type = "application/problem+json"),
-              (status = 422, description = "Unknown connector, or credentials it cannot use", body = Problem, content_type = "application/problem+json")))]
+              (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+              (status = 415, description = "The body is not declared as JSON", body = Problem, content_type = "application/problem+json"),
+              (status = 422, description = "Unknown connector, or credentials it cannot use", body = Problem, content_type = "application/problem+json"),
+              (status = 503, description = "Try again", body = Problem, content_type = "application/problem+json")))]
 async fn put_connection(
     State(ingress): Shared,
     PathParams((workspace_id, connector_type)): PathParams<(WorkspaceId, String)>,
@@ -165,7 +173,8 @@ async fn put_connection(
 #[utoipa::path(get, path = "/api/workspaces/{workspace_id}/connections", tag = "setup",
     params(("workspace_id" = String, Path, description = "The workspace")),
     responses((status = 200, description = "Without credentials", body = ConnectionsAnswer),
-              (status = 404, description = "No such workspace", body = Problem, content_type = "application/problem+json")))]
+              (status = 404, description = "No such workspace", body = Problem, content_type = "application/problem+json"),
+              (status = 503, description = "Try again", body = Problem, content_type = "application/problem+json")))]
 async fn get_connections(
     State(ingress): Shared,
     PathParams(workspace_id): PathParams<WorkspaceId>,

@@ -114,11 +114,16 @@ impl Scheduler {
     /// # Errors
     /// If NATS or Postgres are away: nothing is lost by it.
     pub async fn pass(&self) -> anyhow::Result<()> {
-        topology::repair(&self.store, &self.bus, self.settings.replicas).await?;
-        // Each does its work whatever becomes of the other. Rescue first: it is short, and a relay of many rows may not be.
+        let repaired = topology::repair(&self.store, &self.bus, self.settings.replicas).await;
+        if repaired.is_err() && self.bus.ping().await.is_err() {
+            // Rows would be taken for nothing.
+            return repaired;
+        }
+        // Each does its work whatever becomes of the others: trouble with one bucket must not keep jobs from their tickets.
+        // Rescue first: it is short, and a relay of many rows may not be.
         let rescued = rescue::run(&self.store, &self.bus, self.settings.batch_max).await;
         let relayed =
             relay::run(&self.store, &self.bus, self.settings.relay_after, self.settings.batch_max).await;
-        rescued.and(relayed).map(drop)
+        repaired.and(rescued).and(relayed).map(drop)
     }
 }

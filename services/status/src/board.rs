@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::followers::{FOLLOWERS_MAX, Followers};
 
+/// A view of a running job that is older than this may be of a board that is cut off: Postgres is asked.
+const FRESH: Duration = Duration::from_secs(3);
 /// The pause before a watch that ended is made again.
 const REATTACH_WAIT: Duration = Duration::from_millis(250);
 /// How often finished views are looked through for old ones.
@@ -25,6 +27,8 @@ const VIEWS_MAX: usize = 200_000;
 struct Seen {
     view: Arc<JobView>,
     at: Instant,
+    /// Whether it was the job's newest view then. One that lay in the bucket may have been left there.
+    is_news: bool,
 }
 
 /// What is known of jobs. Cheap to clone.
@@ -74,22 +78,24 @@ impl Board {
         self.stopped.clone()
     }
 
-    /// The newest view of a job of this workspace, with how old it is.
-    pub(crate) fn view(&self, workspace_id: &WorkspaceId, job_id: JobId) -> Option<(Arc<JobView>, Duration)> {
+    /// The newest view of a job of this workspace, and whether it is fresh.
+    pub(crate) fn view(&self, workspace_id: &WorkspaceId, job_id: JobId) -> Option<(Arc<JobView>, bool)> {
         let views = self.views.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         let seen = views.get(&job_id).filter(|seen| &seen.view.workspace_id == workspace_id)?;
-        Some((Arc::clone(&seen.view), seen.at.elapsed()))
+        Some((Arc::clone(&seen.view), seen.is_news && seen.at.elapsed() < FRESH))
     }
 
-    /// Takes a view over, if it is the newest; answers the newest.
-    pub(crate) fn learn(&self, view: JobView) -> Arc<JobView> {
+    /// Takes a view over, if it is the newest; answers the newest. `is_news`: the job is so now.
+    pub(crate) fn learn(&self, view: JobView, is_news: bool) -> Arc<JobView> {
         let mut views = self.views.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let seen = Seen { view: Arc::new(view), at: Instant::now() };
+        let seen = Seen { view: Arc::new(view), at: Instant::now(), is_news };
         if views.len() >= VIEWS_MAX && !views.contains_key(&seen.view.id) {
             return seen.view;
         }
         let newest = views.entry(seen.view.id).and_modify(|known| {
-            if known.view.revision <= seen.view.revision {
+            let is_newer = known.view.revision < seen.view.revision;
+            // The same once more says nothing new if it only lay somewhere.
+            if is_newer || (known.view.revision == seen.view.revision && seen.is_news) {
                 *known = seen.clone();
             }
         });
@@ -138,7 +144,7 @@ impl Board {
                 change = watch.next() => match change {
                     Some(Ok(BoardChange::Posted(view))) => {
                         let job_id = view.id;
-                        self.learn(*view);
+                        self.learn(*view, watch.is_news());
                         self.followers.ring(job_id);
                     }
                     Some(Ok(BoardChange::Gone(_))) => {}
@@ -200,17 +206,33 @@ mod tests {
     fn an_older_view_never_replaces_a_newer_one() {
         let board = Board::new(Duration::from_secs(600));
         let id = JobId::new();
-        board.learn(view(id, 5));
-        assert_eq!(board.learn(view(id, 4)).revision, 5);
-        assert_eq!(board.learn(view(id, 6)).revision, 6);
+        board.learn(view(id, 5), true);
+        assert_eq!(board.learn(view(id, 4), true).revision, 5);
+        assert_eq!(board.learn(view(id, 6), true).revision, 6);
         assert_eq!(board.view(&"acme".parse().unwrap(), id).unwrap().0.revision, 6);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_view_is_fresh_for_a_while_and_one_that_lay_in_the_bucket_is_not() {
+        let board = Board::new(Duration::from_secs(600));
+        let (acme, id) = ("acme".parse().unwrap(), JobId::new());
+        let is_fresh = || board.view(&acme, id).unwrap().1;
+        board.learn(view(id, 5), false);
+        assert!(!is_fresh());
+        board.learn(view(id, 5), true);
+        assert!(is_fresh());
+        board.learn(view(id, 5), false);
+        tokio::time::advance(FRESH - Duration::from_millis(1)).await;
+        assert!(is_fresh());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(!is_fresh());
     }
 
     #[test]
     fn another_workspace_does_not_see_the_job() {
         let board = Board::new(Duration::from_secs(600));
         let id = JobId::new();
-        board.learn(view(id, 5));
+        board.learn(view(id, 5), true);
         assert!(board.view(&"other".parse().unwrap(), id).is_none());
     }
 }

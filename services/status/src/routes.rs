@@ -13,7 +13,7 @@ use bus::Bus;
 use protocol::{JobId, JobView, Problem, ProblemKind, WorkspaceId};
 use runtime::{ApiError, Json, PathParams, Patience, Query};
 use store::{Store, StoreError};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use utoipa::OpenApi;
 
 use crate::answers::{JobEntry, JobList, JobQuery, LIMIT_DEFAULT, LIMIT_MAX, ListQuery};
@@ -22,8 +22,9 @@ use crate::budgets;
 use crate::events;
 use crate::follow::Follow;
 
-/// A view of a running job that is older than this may be of a board that is cut off: Postgres is asked.
-const FRESH: Duration = Duration::from_secs(3);
+/// A Postgres that takes longer for one job has failed: whoever waits gets what is known without it. Far below the default
+/// of `http.request_timeout_ms`.
+const STORE_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// What the routes need.
 #[derive(Debug, Clone)]
@@ -62,13 +63,14 @@ pub(crate) type Shared = State<Arc<Status>>;
 
 /// Poll a job
 ///
-/// `jobId` may be a `syncId`. Never answers an older state than before. With `wait` it answers at the next change,
+/// `jobId` may be a `syncId`. Never answers an older state than `If-None-Match` names, whichever process answers; without it,
+/// never an older one than this process answered before. With `wait` it answers at the next change,
 /// at once if the job is over or newer than `If-None-Match` says.
 #[utoipa::path(get, path = "/api/workspaces/{workspace_id}/sync/jobs/{job_id}", tag = "sync",
     params(("workspace_id" = String, Path, description = "The workspace"), ("job_id" = JobId, Path, description = "A jobId or syncId"), JobQuery,
            ("If-None-Match" = Option<String>, Header, description = "The ETag of the answer before")),
     responses((status = 200, description = "The job", body = JobView, headers(("ETag" = String, description = "For If-None-Match"))),
-              (status = 304, description = "It has not changed"),
+              (status = 304, description = "It has not changed", headers(("ETag" = String, description = "As it was sent"))),
               (status = 400, description = "Not an id, or `wait` is too long", body = Problem, content_type = "application/problem+json"),
               (status = 404, description = "No such job in this workspace", body = Problem, content_type = "application/problem+json"),
               (status = 503, description = "Try again", body = Problem, content_type = "application/problem+json")))]
@@ -121,7 +123,8 @@ fn etag(job: &JobView) -> String {
     params(("workspace_id" = String, Path, description = "The workspace"), ListQuery),
     responses((status = 200, description = "A page of jobs", body = JobList),
               (status = 400, description = "A parameter is malformed", body = Problem, content_type = "application/problem+json"),
-              (status = 404, description = "No such workspace", body = Problem, content_type = "application/problem+json")))]
+              (status = 404, description = "No such workspace", body = Problem, content_type = "application/problem+json"),
+              (status = 503, description = "Try again", body = Problem, content_type = "application/problem+json")))]
 async fn list_jobs(
     State(status): Shared,
     PathParams(workspace_id): PathParams<WorkspaceId>,
@@ -175,13 +178,13 @@ impl Status {
         job_id: JobId,
         answered: u64,
     ) -> Result<Arc<JobView>, ApiError> {
-        let mut known = self.board.view(workspace_id, job_id).map(|(view, age)| (view, age < FRESH));
+        let mut known = self.board.view(workspace_id, job_id);
         if known.is_none()
             && let Ok(Some(view)) = self.bus.board_entry(workspace_id, job_id).await
         {
             // Just accepted, or this process just started, or it forgot the job. Only of a job that is over is
             // this the last word: the last view of another may never have reached the board.
-            known = Some((self.board.learn(view), false));
+            known = Some((self.board.learn(view, false), false));
         }
         match &known {
             Some((view, _)) if view.status.is_over() => return Ok(Arc::clone(view)),
@@ -190,17 +193,25 @@ impl Status {
             }
             _ => {}
         }
-        match self.store.job(workspace_id, job_id).await {
+        let asked = timeout(STORE_WAIT_MAX, self.store.job(workspace_id, job_id)).await;
+        match asked.unwrap_or_else(|_| Err(StoreError::timed_out())) {
             // A job that is active is kept: what the board says next must not be older. A merged view is
             // made anew each time.
-            Ok(Some(view)) if view.jobs.is_empty() => Ok(self.board.learn(view)),
-            Ok(Some(view)) => Ok(Arc::new(view)),
+            Ok(Some(view)) => {
+                let merged = !view.jobs.is_empty();
+                let view = if merged { Arc::new(view) } else { self.board.learn(view, true) };
+                let is_answer = view.revision >= answered || merged || view.status.is_over();
+                if is_answer { Ok(view) } else { Err(behind()) }
+            }
             Ok(None) => {
                 let detail = format!("Workspace `{workspace_id}` has no job {job_id}.");
                 Err(ApiError::new(ProblemKind::UnknownJob, detail))
             }
-            // An older view is better than none.
-            Err(error) => known.map(|(view, _)| view).ok_or_else(|| unavailable(error)),
+            // An older view is better than none, but not than what the caller has.
+            Err(error) => {
+                let known = known.map(|(view, _)| view).filter(|view| view.revision >= answered);
+                known.ok_or_else(|| unavailable(error))
+            }
         }
     }
 }
@@ -209,6 +220,12 @@ pub(crate) fn unknown_workspace(workspace_id: &WorkspaceId) -> ApiError {
     let detail =
         format!("There is no workspace `{workspace_id}`; PUT /api/workspaces/{workspace_id} makes it.");
     ApiError::new(ProblemKind::UnknownWorkspace, detail)
+}
+
+/// Postgres was killed, and forgot a claim that somebody was told of: the job is claimed again in a moment.
+fn behind() -> ApiError {
+    let detail = "The job is behind the state that If-None-Match names. Try again.";
+    ApiError::new(ProblemKind::Unavailable, detail)
 }
 
 pub(crate) fn unavailable(error: StoreError) -> ApiError {

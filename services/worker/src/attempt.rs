@@ -32,8 +32,7 @@ const ADOPT_BATCH: u32 = 5_000;
 pub(crate) enum Ended {
     /// It produced this; decide what becomes of the job.
     With(Outcome),
-    /// The lease is lost, or Postgres is away for longer than the lease: touch nothing, settle nothing.
-    /// Whoever holds the lease next goes on from the cursors.
+    /// The lease is lost: touch nothing, settle nothing. Whoever holds it goes on from the cursors.
     Abandoned(StoreError),
 }
 
@@ -196,15 +195,20 @@ async fn keep_lease(
                 tracing::warn!(job.id = %lease.job_id, error = %error, "the lease was not renewed; trying again");
                 tokio::time::sleep(heartbeat / 4).await;
             }
-            Err(error) => return Ended::Abandoned(error),
+            Err(error) => return refused(error),
         }
     }
 }
 
-/// An error of Postgres ends the attempt without a decision: deciding needs Postgres, too.
+/// An error of Postgres that was not waited out.
 fn refused(error: StoreError) -> Ended {
     match error {
-        StoreError::LeaseLost | StoreError::Unavailable(_) => Ended::Abandoned(error),
+        StoreError::LeaseLost => Ended::Abandoned(error),
+        StoreError::Unavailable(_) => {
+            // If it can be put back, that costs neither an attempt nor a takeover. If not, the lease runs out.
+            tracing::warn!(error = %error, source = ?std::error::Error::source(&error), "nothing can be written");
+            Ended::With(Outcome::StoreAway)
+        }
         other => {
             tracing::error!(error = %other, source = ?std::error::Error::source(&other), "Postgres refused a page");
             let message = "A page could not be written; the log says why";

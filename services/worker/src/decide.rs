@@ -24,6 +24,8 @@ pub enum Outcome {
     },
     /// The worker shuts down.
     Interrupted,
+    /// Postgres could not be written to for as long as the lease lasts.
+    StoreAway,
     /// Somebody asked to stop it.
     Cancelled,
     /// The attempt took too long.
@@ -80,6 +82,8 @@ const RETRY_MAX: Duration = Duration::from_secs(300);
 /// The shortest and the longest wait for a vendor's quota. Daily quotas are the longest that vendors have.
 const QUOTA_MIN: Duration = Duration::from_secs(1);
 const QUOTA_MAX: Duration = Duration::from_secs(24 * 3600);
+/// The pause of a job for which Postgres had no room.
+const STORE_AWAY_WAIT: Duration = Duration::from_secs(1);
 /// A job that waits longer than this waits in Postgres only, and the relay makes a new ticket when it is due: a ticket
 /// in a delayed nak counts as un-acked, and keeps the scope's subject from whoever comes after a cancelled job.
 pub(crate) const NAK_MAX: Duration = Duration::from_secs(5);
@@ -125,6 +129,7 @@ pub fn decide(outcome: Outcome, counts: Counts, policy: Policy) -> Decision {
             rest(WaitingReason::SourceQuota, retry_after, Some(failure))
         }
         Outcome::Interrupted => rest(WaitingReason::Interrupted, Duration::ZERO, None),
+        Outcome::StoreAway => rest(WaitingReason::Interrupted, STORE_AWAY_WAIT, None),
     }
 }
 
@@ -199,6 +204,7 @@ mod tests {
             (quota(6), 3, ("source_quota", 6, false, false, Ack)),
             (Outcome::Cancelled, 2, ("cancelled", 0, true, false, Term)),
             (Outcome::Interrupted, 3, ("interrupted", 0, false, true, Nak(s(0)))),
+            (Outcome::StoreAway, 3, ("interrupted", 1, false, true, Nak(s(1)))),
             (Outcome::TimedOut(s(600)), 1, ("retry_backoff", 2, true, true, Nak(s(2)))),
             (Outcome::TimedOut(s(600)), 3, ("failed", 0, true, false, Term)),
             (Outcome::Panicked("x".into()), 2, ("retry_backoff", 4, true, true, Nak(s(4)))),
@@ -257,6 +263,7 @@ mod tests {
                 retry_after: Duration::from_secs(s)
             })),
             Just(Run::Ends(Outcome::Interrupted)),
+            Just(Run::Ends(Outcome::StoreAway)),
             Just(Run::Dies { committed: true }),
         ]
     }

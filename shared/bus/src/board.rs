@@ -56,6 +56,9 @@ pub struct BoardWatch {
     entries: kv::Watch,
     bucket_created: OffsetDateTime,
     check: Interval,
+    /// Whether everything was given that was on the board when the watch began.
+    caught_up: bool,
+    is_news: bool,
 }
 
 impl std::fmt::Debug for BoardWatch {
@@ -65,6 +68,12 @@ impl std::fmt::Debug for BoardWatch {
 }
 
 impl BoardWatch {
+    /// Whether the last change happened after the watch began. If not, nobody knows how old it is: the view of a job that
+    /// went on may never have reached the board.
+    pub fn is_news(&self) -> bool {
+        self.is_news
+    }
+
     /// The next change. `None` or an error: watch again. Cancel-safe.
     pub async fn next(&mut self) -> Option<Result<BoardChange, BusError>> {
         loop {
@@ -79,6 +88,8 @@ impl BoardWatch {
                     Err(error) => return Some(Err(error)),
                 },
             };
+            self.is_news = self.caught_up;
+            self.caught_up |= entry.delta == 0;
             if entry.operation != kv::Operation::Put {
                 return Some(Ok(BoardChange::Gone(entry.key)));
             }
@@ -193,7 +204,7 @@ impl Bus {
         let bucket_created = bucket.stream.cached_info().created;
         let mut check = interval(SAME_BUCKET_CHECK);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Ok(BoardWatch { bus: self.clone(), entries, bucket_created, check })
+        Ok(BoardWatch { bus: self.clone(), entries, bucket_created, check, caught_up: false, is_news: false })
     }
 
     /// After a reconnect the client library goes on behind the last sequence it saw. In a bucket that was

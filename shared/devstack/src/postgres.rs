@@ -43,6 +43,13 @@ pub(crate) async fn create_database(secrets: &Secrets, port: u16, name: &str) ->
     connection.close().await.context("close the connection to Postgres")
 }
 
+/// Runs statements in the database that a URL names.
+pub(crate) async fn run(url: &str, statements: &str) -> Result<()> {
+    let mut connection = PgConnection::connect(url).await.context("connect to Postgres")?;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(&mut connection).await?;
+    connection.close().await.context("close the connection to Postgres")
+}
+
 async fn connect(secrets: &Secrets, port: u16) -> Result<PgConnection> {
     let options = PgConnectOptions::new_without_pgpass()
         .host("127.0.0.1")

@@ -58,6 +58,17 @@ impl TestEnv {
         nats::url(&self.shared.secrets, user, self.shared.nats_port, Some(self.number))
     }
 
+    /// Runs statements in this test's database: for breaking it, or for looking at it as nobody else does.
+    ///
+    /// # Panics
+    /// If Postgres refuses them.
+    #[expect(clippy::panic, reason = "for tests only, which have nobody to return an error to")]
+    pub async fn sql(&self, statements: &str) {
+        if let Err(error) = postgres::run(&self.database_url, statements).await {
+            panic!("{statements}: {error:#}");
+        }
+    }
+
     async fn create() -> Result<Self> {
         let run = Run::current()?;
         let lock = run.lock().await?;

@@ -58,6 +58,29 @@ async fn a_running_job_is_promised_to_end() {
 }
 
 #[tokio::test]
+async fn a_sync_asked_for_while_the_one_before_is_being_cancelled_is_not_given_that_one() {
+    let world = World::new().await;
+    let job = id(&world.post_hubspot().await.ok(202));
+    let claimed = claim(&world, &job).await;
+    cancel(&world, &job).await.ok(202);
+    let key = "a-key-for-a-sync";
+    let with_key = || {
+        let post = world.request(Method::POST, "/api/workspaces/acme/sync").header("Idempotency-Key", key);
+        post.header("content-type", "application/json").body(r#"{"connectorType": "hubspot"}"#)
+    };
+    for asked in [world.post_hubspot().await, world.post_sync(json!({})).await, Answer::to(with_key()).await]
+    {
+        assert_eq!(asked.header("retry-after"), "2");
+        asked.problem(503, "unavailable");
+    }
+    let ending = Ending { status: JobStatus::Completed, error: None, result: None, message: "Over".into() };
+    world.store.end_job(&claimed.lease, &ending).await.unwrap();
+    let next = Answer::to(with_key()).await.ok(202);
+    assert_eq!(next["deduplicated"], Value::Null, "{next}");
+    assert_ne!(id(&next), job, "the key was not used up");
+}
+
+#[tokio::test]
 async fn a_job_that_completed_before_is_not_cancelled_and_the_answer_says_so() {
     let world = World::new().await;
     let job = id(&world.post_hubspot().await.ok(202));

@@ -43,6 +43,39 @@ async fn while_nats_is_cut_off_a_post_is_accepted_quickly_and_left_to_the_relay(
 }
 
 #[tokio::test]
+async fn a_job_is_published_also_if_its_client_does_not_wait_for_the_answer() {
+    let (mut world, proxy) = behind_proxy().await;
+    proxy.set_delay(Duration::from_millis(200));
+    let path = "/api/workspaces/acme/sync";
+    let post = world.request(reqwest::Method::POST, path).header("Idempotency-Key", "k");
+    let accepted = async {
+        loop {
+            if let Some(row) = world.rows().await.pop() {
+                return row;
+            }
+        }
+    };
+    // Once the row is there the client is gone, and the ticket on its way.
+    let row = tokio::select! {
+        row = accepted => row,
+        answer = post.send() => panic!("answered before NATS could: {answer:?}"),
+    };
+    let published = async {
+        loop {
+            let tickets = world.queue.drain().await;
+            if !tickets.is_empty() {
+                return tickets;
+            }
+        }
+    };
+    let tickets = tokio::time::timeout(crate::fixture::PATIENCE, published).await.expect("it has no ticket");
+    assert_eq!(
+        tickets.iter().map(|ticket| (ticket.job_id, ticket.ticket_no)).collect::<Vec<_>>(),
+        [(row.id, 1)]
+    );
+}
+
+#[tokio::test]
 async fn when_nats_comes_back_tickets_are_published_again() {
     let (mut world, proxy) = behind_proxy().await;
     proxy.cut().await;

@@ -49,6 +49,23 @@ async fn a_failed_or_cancelled_job_is_tried_again_with_the_same_options_and_name
 }
 
 #[tokio::test]
+async fn a_retry_and_an_approval_take_no_options_and_say_so() {
+    let world = World::new().await;
+    let job = id(&world.post_hubspot().await.ok(202));
+    end(&world, &job, JobStatus::Failed).await;
+    for path in ["retry", "approve"] {
+        let path = format!("{job}/{path}");
+        let detail = post(&world, &path, &json!({"priority": "high"})).await.problem(422, "invalid-field");
+        assert!(detail.contains("priority"), "{detail}");
+        let broken = format!("/api/workspaces/acme/sync/jobs/{path}");
+        world.send(Method::POST, &broken, "{").await.problem(400, "invalid-body");
+    }
+    assert_eq!(world.rows().await.len(), 1);
+    let bare = world.request(Method::POST, &format!("/api/workspaces/acme/sync/jobs/{job}/retry"));
+    Answer::to(bare).await.ok(202);
+}
+
+#[tokio::test]
 async fn what_neither_failed_nor_was_cancelled_is_not_tried_again() {
     let mut world = World::new().await;
     post(&world, "01890a5d-ac96-774b-bcce-b302099a8057/retry", &json!({})).await.problem(404, "unknown-job");

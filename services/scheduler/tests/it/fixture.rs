@@ -17,6 +17,7 @@ const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccdde
 pub struct Urls {
     pub database: String,
     pub scheduler: String,
+    pub ingress: String,
     provision: String,
     worker: String,
     admin: String,
@@ -27,6 +28,7 @@ impl Urls {
         Self {
             database: database.to_owned(),
             scheduler: nats(NatsUser::Scheduler),
+            ingress: nats(NatsUser::Ingress),
             provision: nats(NatsUser::Provision),
             worker: nats(NatsUser::Worker),
             admin: nats(NatsUser::Admin),

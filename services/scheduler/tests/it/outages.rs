@@ -82,3 +82,15 @@ async fn while_postgres_is_away_a_pass_fails_and_the_next_one_relays() {
     well(&scheduler).await;
     assert_eq!(sorted(world.queue.drain().await), all(&jobs, 2));
 }
+
+#[tokio::test]
+async fn trouble_with_one_bucket_does_not_keep_jobs_from_their_tickets() {
+    let mut world = World::new(2).await;
+    // A user who may publish tickets and not look at the bucket of the budgets: its requests are not answered.
+    let bus = bus(&world.urls.ingress, SHORT).await;
+    tokio::time::timeout(PATIENCE, bus.connected()).await.unwrap();
+    let jobs = world.accept_unticketed(2).await;
+    let scheduler = Scheduler::new(world.store.clone(), bus, settings());
+    scheduler.pass().await.unwrap_err();
+    assert_eq!(sorted(world.queue.drain().await), all(&jobs, 2));
+}

@@ -57,6 +57,20 @@ async fn a_newer_view_on_the_board_shows_up_in_the_next_polls() {
 }
 
 #[tokio::test]
+async fn what_postgres_forgot_when_it_was_killed_is_waited_for_until_the_job_is_over() {
+    let world = World::new().await;
+    let (job, lease) = world.stores.running().await;
+    let poll = || {
+        let request = world.request(Method::GET, &format!("acme/sync/jobs/{}", job.id));
+        Answer::to(request.header("if-none-match", format!("\"{}\"", job.revision + 2)))
+    };
+    poll().await.problem(503, "unavailable");
+    let over = world.stores.end(&lease, JobStatus::Completed).await;
+    assert!(over.revision < job.revision + 2);
+    assert_eq!(poll().await.ok(200)["revision"], over.revision, "its end is its end");
+}
+
+#[tokio::test]
 async fn whoever_has_a_newer_answer_of_another_replica_gets_no_older_one() {
     let world = World::new().await;
     let (job, lease) = world.stores.running().await;

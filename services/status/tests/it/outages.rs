@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use devstack::proxy::TcpProxy;
 use protocol::{JobId, JobStatus, JobView};
+use reqwest::Method;
 
+use crate::answer::Answer;
 use crate::fixture::{Stores, Wiring, World, until};
 
 /// Short, so that nobody waits long for what is away.
@@ -155,4 +157,52 @@ async fn while_both_are_away_what_is_not_known_is_a_503_and_what_is_known_is_ans
     assert_eq!(world.poll(job.id).await.ok(200)["revision"], job.revision);
     cuttable.postgres.restore().await.unwrap();
     world.polled(unknown.id, unknown.revision).await;
+}
+
+#[tokio::test]
+async fn while_postgres_is_away_nobody_gets_an_older_answer_than_another_replica_gave() {
+    let cuttable = cuttable(true).await;
+    let (world, postgres) = (&cuttable.world, &cuttable.postgres);
+    let (job, _) = world.stores.running().await;
+    world.stores.post(&job).await;
+    world.polled(job.id, job.revision).await;
+    postgres.cut().await;
+    let poll = |revision: u64| {
+        let request = world.request(Method::GET, &format!("acme/sync/jobs/{}", job.id));
+        Answer::to(request.header("if-none-match", format!("\"{revision}\"")))
+    };
+    poll(job.revision + 1).await.problem(503, "unavailable");
+    assert_eq!(poll(job.revision).await.status, 304);
+    assert_eq!(poll(job.revision - 1).await.ok(200)["revision"], job.revision);
+}
+
+#[tokio::test]
+async fn when_postgres_swallows_everything_what_is_known_is_answered_after_a_moment() {
+    let cuttable = cuttable(true).await;
+    let (world, postgres) = (&cuttable.world, &cuttable.postgres);
+    let (job, lease) = world.stores.running().await;
+    // On no board: each answer is Postgres'.
+    world.polled(job.id, job.revision).await;
+    let mut stream =
+        world.request(Method::GET, &format!("acme/sync/jobs/{}/events", job.id)).send().await.unwrap();
+    stream.chunk().await.unwrap().expect("the job as it is");
+    // A view that only lay in the bucket, so that it is not taken for fresh.
+    postgres.half_open().await.unwrap();
+    assert_eq!(
+        world.poll(job.id).await.ok(200)["revision"],
+        job.revision,
+        "an older view is better than none"
+    );
+    // And a stream goes on with what the board says.
+    let newer = world.stores.advance(&lease, 7).await;
+    world.stores.post(&newer).await;
+    let news = async {
+        loop {
+            let chunk = stream.chunk().await.unwrap().expect("the stream ended");
+            if String::from_utf8_lossy(&chunk).contains(&format!("id: {}", newer.revision)) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(crate::fixture::PATIENCE, news).await.expect("the stream is deaf");
 }

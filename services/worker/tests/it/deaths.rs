@@ -2,7 +2,7 @@
 
 use bus::Published;
 use devstack::proxy::TcpProxy;
-use lab::LabConfig;
+use lab::{FaultKind, FaultRule, LabConfig};
 use protocol::JobStatus;
 
 use crate::fixture::{World, small_lab};
@@ -51,6 +51,33 @@ async fn a_worker_that_hung_and_came_back_cannot_write_or_settle() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_comes_back_while_another_one_runs_its_job_does_not_settle_the_ticket() {
+    let mut world = World::new(slow_lab()).await;
+    let zombie = Process::start(&world);
+    let job = world.post().await;
+    world.seen(job, |view| view.progress.current >= 300).await;
+    zombie.signal("STOP");
+    // Whoever takes it over is in the middle of it for as long as this test likes.
+    world.lab.set_faults(vec![FaultRule::new(FaultKind::Hang)]).unwrap();
+    let mut second = Process::start(&world);
+    world.seen(job, |view| view.takeovers == 1).await;
+    world.lab.wait_for_hanging(2).await;
+    crate::source::tickets(&world, 1).await;
+    zombie.signal("CONT");
+    zombie.signal("TERM");
+    assert_eq!(zombie.exit_code(), Some(0), "it had all the time to do harm");
+    assert_eq!(world.bus.tickets_queued().await.unwrap(), 1, "the ticket is not its to settle");
+    assert_eq!(world.row(job).await.status, JobStatus::Running);
+    world.lab.set_faults(Vec::new()).unwrap();
+    second.kill();
+    let third = Process::start(&world);
+    let view = world.completed(job).await;
+    assert_eq!((view.attempts, view.takeovers), (1, 2));
+    world.assert_complete().await;
+    drop(third);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_comes_back_when_its_job_is_over_changes_nothing() {
     let mut world = World::new(slow_lab()).await;
     let zombie = Process::start(&world);
@@ -94,17 +121,34 @@ async fn a_worker_that_dies_between_the_commit_and_the_ack_leaves_a_ticket_that_
     worker.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_kills_its_workers_is_given_up() {
-    let mut world = World::new(slow_lab()).await;
-    let job = world.accept(3).await;
-    // Eleven workers claimed it and died at once: more than the ten takeovers that are allowed.
-    for _ in 0..12 {
+/// So many workers claim the job and die at once.
+async fn die(world: &World, job: protocol::JobId, workers: u32) {
+    for _ in 0..workers {
         let short = std::time::Duration::from_millis(1);
         while !matches!(world.store.claim(job, "dead", short).await.unwrap(), store::Claim::Claimed(_)) {
             tokio::task::yield_now().await;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_taken_over_as_often_as_is_allowed_still_runs() {
+    let mut world = World::new(small_lab()).await;
+    let job = world.accept(3).await;
+    die(&world, job, 10).await;
+    let worker = world.worker().await;
+    world.publish(job, 1).await;
+    let view = world.completed(job).await;
+    assert_eq!((view.attempts, view.takeovers), (1, 10));
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_kills_its_workers_is_given_up() {
+    let mut world = World::new(slow_lab()).await;
+    let job = world.accept(3).await;
+    // Eleven workers claimed it and died at once: whoever comes next is one takeover more than the ten that are allowed.
+    die(&world, job, 11).await;
     let worker = world.worker().await;
     world.publish(job, 1).await;
     let view = world.ended(job).await;

@@ -11,8 +11,10 @@ use worker::{Settings, Slots};
 use crate::fixture::{World, http, settings, small_lab};
 use crate::processes::Process;
 
-/// A lease that no busy machine lets run out: a takeover could only come from a stop.
-const PATIENT: [(&str, &str); 1] = [("SYNCLINE_WORKER_LEASE_MS", "60000")];
+/// A lease that no busy machine lets run out: a takeover could only come from a stop. And room for all 50 at once, also
+/// in three workers.
+const PATIENT: [(&str, &str); 2] =
+    [("SYNCLINE_WORKER_LEASE_MS", "60000"), ("SYNCLINE_WORKER_SLOTS_NORMAL", "17")];
 
 /// Connects workspaces, each to an account of its own, and accepts a job for each.
 pub async fn accept_many(
@@ -66,14 +68,27 @@ async fn all_over(world: &mut World, jobs: &[NewJob]) -> Vec<protocol::JobView> 
     rows
 }
 
+/// How many of them run now. None may be over.
+async fn running(world: &World, jobs: &[NewJob]) -> usize {
+    let mut running = 0;
+    for job in jobs {
+        let row = world.store.job(&job.workspace_id, job.id).await.unwrap().unwrap();
+        assert!(!row.status.is_over(), "over before all had begun: {row:?}");
+        running += usize::from(row.status == JobStatus::Running);
+    }
+    running
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn replacing_4_workers_one_by_one_under_50_syncs_costs_no_attempt_and_no_page() {
-    let lab = LabConfig { contacts: 300, companies: 200, deals: 60, latency_ms: 120, ..small_lab() };
+    let lab = LabConfig { contacts: 3_000, companies: 200, deals: 60, latency_ms: 400, ..small_lab() };
     let mut world = World::new(lab).await;
     let mut workers: Vec<Process> = (0..4).map(|_| Process::start_with(&world, &PATIENT)).collect();
     let jobs = accept_many(&world, "rolling", 50, |n| 100 + n as u64, Priority::Normal).await;
     publish(&world, &jobs).await;
-    world.lab.wait_for_requests(60).await;
+    while running(&world, &jobs).await < 50 {
+        tokio::task::yield_now().await;
+    }
     for _ in 0..4 {
         let before = world.lab.stats().await.requests;
         let old = workers.remove(0);
