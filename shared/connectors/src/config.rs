@@ -70,7 +70,8 @@ pub struct HttpConfig {
     pub body_max_bytes: usize,
     /// How often a failed request is sent again.
     pub retries: u32,
-    /// Milliseconds before the first retry; each further one waits twice as long.
+    /// Milliseconds before the first retry; each further one waits twice as long. 0: none waits for more than its turn
+    /// in the budget.
     pub retry_base_ms: u64,
     /// A vendor's request to wait longer than this many milliseconds is not sat out here but returned as
     /// [`crate::ErrorClass::Quota`], so that the worker's slot is free meanwhile.
@@ -97,7 +98,6 @@ impl HttpConfig {
             ("connect_timeout_ms", self.connect_timeout_ms),
             ("request_timeout_ms", self.request_timeout_ms),
             ("body_max_bytes", self.body_max_bytes as u64),
-            ("retry_base_ms", self.retry_base_ms),
         ];
         let zero = positive.into_iter().filter(|(_, value)| *value == 0);
         zero.map(|(name, _)| format!("http: {name} must be above 0")).collect()
