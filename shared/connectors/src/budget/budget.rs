@@ -12,7 +12,7 @@ use super::desk::{Look, Right};
 use super::rules::ClassRules;
 use super::share::Share;
 use super::shared_rules::SharedRules;
-use super::state::{Reported, Sent, State, Turn};
+use super::state::{HOLD_MAX, Reported, Sent, State, Turn};
 use super::view::{BudgetView, WindowView};
 
 /// A request that was given up (a timeout, a cancelled job) may still be on its way to the vendor for that long.
@@ -162,8 +162,9 @@ impl Budget {
         *self.waited.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
-    /// Sends nothing for so long, because the vendor said so. At most a day.
+    /// Sends nothing for so long, because the vendor said so. At most [`HOLD_MAX`], here and wherever it is told.
     pub(crate) fn hold(&self, wait: Duration) {
+        let wait = wait.min(HOLD_MAX);
         self.state().hold(wait, Instant::now().into_std());
         if let Some(share) = &self.share {
             share.hold(wait);

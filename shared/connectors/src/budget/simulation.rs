@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use protocol::BudgetEntry;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -39,9 +40,11 @@ impl Link {
         self.board.asked.fetch_add(1, Ordering::Relaxed);
         if self.cut.load(Ordering::Relaxed) { Err(BoardAway("cut".to_owned())) } else { Ok(()) }
     }
+}
 
+impl Board {
     fn now_ms(&self) -> u64 {
-        1_000_000_000 + u64::try_from(self.board.begun.elapsed().as_millis()).unwrap()
+        1_000_000_000 + u64::try_from(self.begun.elapsed().as_millis()).unwrap()
     }
 }
 
@@ -64,7 +67,7 @@ impl BudgetBoard for Link {
             return Ok(Written::Conflict);
         }
         let revision = self.board.revision.fetch_add(1, Ordering::Relaxed) + 1;
-        self.board.stored_at.store(self.now_ms(), Ordering::Relaxed);
+        self.board.stored_at.store(self.board.now_ms(), Ordering::Relaxed);
         values.insert(key.to_owned(), (value, revision));
         Ok(Written::Stored(revision))
     }
@@ -139,13 +142,22 @@ impl World {
         world
     }
 
-    /// Turns that the timetable has of the last window.
-    pub(super) fn turns_in_window(&self) -> usize {
+    /// What is on the board.
+    pub(super) fn entry(&self) -> BudgetEntry {
         let values = self.board.values.lock().unwrap();
         let (value, _) = values.values().next().unwrap();
-        let entry: protocol::BudgetEntry = serde_json::from_slice(value).unwrap();
-        let now_ms = 1_000_000_000 + u64::try_from(self.board.begun.elapsed().as_millis()).unwrap();
-        entry.turns.between(now_ms - 10_000, now_ms) as usize
+        serde_json::from_slice(value).unwrap()
+    }
+
+    /// By the board's clock.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.board.now_ms()
+    }
+
+    /// Turns that the timetable has of the last window.
+    pub(super) fn turns_in_window(&self) -> usize {
+        let now_ms = self.now_ms();
+        self.entry().turns.between(now_ms - 10_000, now_ms) as usize
     }
 
     pub(super) fn budget(&self, name: &str) -> Arc<Budget> {

@@ -8,7 +8,7 @@ use super::rules::ClassRules;
 use super::window::WindowLog;
 
 /// The longest the vendor's word to wait is believed: a day, the longest documented wait (HubSpot 477).
-const HOLD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const HOLD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Requests that may leave together when their turns were not taken before. A step of a slow account makes several at
 /// once and then waits for all of them; the window holds whatever the pacer lets pass.
