@@ -100,6 +100,9 @@ impl Desk {
             }
         }
         self.held_until_ms.iter_mut().for_each(put_right);
+        self.off_grid.iter_mut().for_each(put_right);
+        put_right(&mut self.last_grid_ms);
+        // `grid_until_ms` is not this machine's: it came with an entry, in the board's time.
     }
 
     /// What was asked is in the timetable.
