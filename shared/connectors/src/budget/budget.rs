@@ -212,7 +212,8 @@ impl Budget {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.state().is_idle(Instant::now().into_std()) && self.share.as_ref().is_none_or(Share::is_idle)
+        let now = Instant::now();
+        self.state().is_idle(now.into_std()) && self.share.as_ref().is_none_or(|share| share.is_idle(now))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -177,7 +177,9 @@ impl Desk {
         }
     }
 
-    pub(super) fn is_idle(&self) -> bool {
+    /// Whether forgetting it would change nothing.
+    pub(super) fn is_idle(&mut self, now: Instant) -> bool {
+        self.drop_old(now, self.clock.ms(now));
         self.turns.is_empty() && self.reports.is_empty() && self.held_until_ms.is_none()
     }
 
@@ -185,12 +187,14 @@ impl Desk {
         self.away.is_some()
     }
 
-    /// Turns that nobody took in time are given back.
+    /// Turns that nobody took in time are given back, unless they are out of every window anyway.
     fn drop_old(&mut self, now: Instant, now_ms: u64) {
         let late_max = (self.rules.shortest_ms() / 10).clamp(100, 1_000);
         while let Some(at) = self.turns.front().copied().filter(|at| at + late_max < now_ms) {
             self.turns.pop_front();
-            self.report(Report::Unused(at), now);
+            if at + self.rules.longest_ms() + MARGIN_MS > now_ms {
+                self.report(Report::Unused(at), now);
+            }
         }
     }
 

@@ -79,6 +79,7 @@ mod tests {
 
     use super::*;
     use crate::budget::WindowRule;
+    use crate::budget::simulation::World;
 
     fn rules() -> ClassRules {
         let windows = vec![WindowRule { limit: 2, per: Duration::from_secs(10) }];
@@ -109,5 +110,23 @@ mod tests {
         ledger.budget("hubspot", "new", &rules());
         assert_eq!(accounts(&ledger), ["kept", "new"]);
         drop(kept);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_shared_budget_is_forgotten_as_well_although_it_has_a_turn_that_nobody_took() {
+        let world = World::new();
+        let ledger = Ledger::new(Some(world.sharing("w")));
+        let windows = vec![WindowRule { limit: 90, per: Duration::from_secs(10) }];
+        let rules = ClassRules { windows, ..rules() };
+        let used = ledger.budget("hubspot", "used", &rules);
+        used.acquire(Duration::ZERO).await.unwrap().answered(None);
+        drop(used);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(world.entry().turns.after(0), 2, "one more was taken than was waited for");
+
+        tokio::time::advance(Duration::from_secs(11)).await;
+        ledger.budget("hubspot", "new", &rules);
+        let accounts: Vec<_> = ledger.views().into_iter().map(|view| view.account_id).collect();
+        assert_eq!(accounts, ["new"]);
     }
 }

@@ -90,8 +90,9 @@ impl Share {
         });
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        self.inner.desk().is_idle()
+    /// Whether forgetting it would change nothing.
+    pub(super) fn is_idle(&self, now: Instant) -> bool {
+        self.tell(now, |desk| desk.is_idle(now))
     }
 
     /// Changes something, and wakes the driver if it has to talk to the board earlier now.

@@ -168,10 +168,14 @@ impl World {
             burst: None,
             is_quota: true,
         };
-        let link = Link { board: Arc::clone(&self.board), cut: Arc::clone(&self.cut) };
-        let sharing = Sharing { board: Arc::new(link), name: name.to_owned() };
         let key = BudgetKey { connector: "hubspot", account_id: "1".into(), class: CLASS };
-        Arc::new(Budget::new(key, &rules, Some(&sharing)))
+        Arc::new(Budget::new(key, &rules, Some(&self.sharing(name))))
+    }
+
+    /// What a process shares its budgets with.
+    pub(super) fn sharing(&self, name: &str) -> Sharing {
+        let link = Link { board: Arc::clone(&self.board), cut: Arc::clone(&self.cut) };
+        Sharing { board: Arc::new(link), name: name.to_owned() }
     }
 
     pub(super) fn process(&self, name: &str, callers: u64, latency: std::ops::Range<u64>) -> Process {
