@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::board::Sharing;
 use super::desk::{Look, Right};
+use super::quota_share::QuotaShare;
 use super::rules::ClassRules;
 use super::share::Share;
 use super::shared_rules::SharedRules;
@@ -35,6 +36,8 @@ pub(crate) struct Budget {
     waiting: AtomicUsize,
     /// With other processes, if it is.
     share: Option<Share>,
+    /// How much of the quota those who use it were told to use.
+    shares: Mutex<Vec<QuotaShare>>,
     /// When somebody last had to wait for a slot.
     waited: Mutex<Option<Instant>>,
 }
@@ -79,6 +82,7 @@ impl Budget {
             changed,
             waiting: AtomicUsize::new(0),
             share,
+            shares: Mutex::default(),
             waited: Mutex::default(),
         }
     }
@@ -192,6 +196,19 @@ impl Budget {
         waited.is_none_or(|at| at.elapsed() >= quiet)
     }
 
+    /// Somebody comes or goes who was told to use a share of the quota: the smallest counts.
+    pub(super) fn change_shares(&self, change: impl FnOnce(&mut Vec<QuotaShare>)) {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut shares);
+        // If nobody is left, whoever comes next says.
+        let Some(smallest) = shares.iter().min() else { return };
+        self.state().set_share(*smallest, Instant::now().into_std());
+        if let Some(share) = &self.share {
+            share.set_share(*smallest);
+        }
+        self.changed.notify_one();
+    }
+
     /// What is left of it.
     pub(super) fn view(&self) -> BudgetView {
         let now = Instant::now().into_std();
@@ -237,11 +254,12 @@ impl Permit {
     pub(crate) fn answered(mut self, reported: Option<Reported>) {
         self.answered = true;
         let Some(reported) = reported else { return };
+        let now = Instant::now().into_std();
         match &self.budget.share {
-            None => self.budget.state().observe(&self.sent, reported, Instant::now().into_std()),
+            None => self.budget.state().observe(&self.sent, reported, now),
             // Only the timetable tells other processes of ours from foreign ones.
             Some(share) => {
-                self.budget.state().cap(reported);
+                self.budget.state().believe(reported, now);
                 share.observe(reported, self.at);
             }
         }

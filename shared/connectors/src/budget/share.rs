@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::board::{BoardAway, BudgetBoard, Posted, Sharing, Written};
 use super::desk::{Desk, Known, Look, Right};
+use super::quota_share::QuotaShare;
 use super::shared_rules::SharedRules;
 use super::state::Reported;
 use super::timetable::{Ask, Report, Taken};
@@ -68,6 +69,11 @@ impl Share {
     /// What the vendor said in an answer to what was sent then.
     pub(super) fn observe(&self, reported: Reported, sent: Instant) {
         self.inner.desk().observe(reported, sent, Instant::now());
+    }
+
+    /// From now on this process is to use that share of the quota. The others learn it with the next turns.
+    pub(super) fn set_share(&self, share: QuotaShare) {
+        self.inner.desk().set_share(share);
     }
 
     /// Everybody has to leave the vendor alone.

@@ -1,7 +1,7 @@
 //! Several processes, a board and a vendor, in virtual time.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::board::{BoardAway, BudgetBoard, Posted, Sharing, Written};
 use super::budget::{Budget, BudgetKey};
+use super::quota_share::QuotaShare;
 use super::rules::{ClassRules, WindowRule};
 use super::state::Reported;
 
@@ -78,6 +79,8 @@ impl BudgetBoard for Link {
 pub(super) struct Vendor {
     /// Says nothing of what it counts.
     silent: AtomicBool,
+    /// Allows so many fewer than [`LIMIT`].
+    pub(super) fewer: AtomicU32,
     arrived: Mutex<VecDeque<Instant>>,
     accepted: AtomicU64,
     refused: AtomicU64,
@@ -90,14 +93,15 @@ impl Vendor {
         while arrived.front().is_some_and(|at| *at + PER <= now) {
             arrived.pop_front();
         }
-        if arrived.len() >= LIMIT as usize {
+        let limit = LIMIT - self.fewer.load(Ordering::Relaxed);
+        if arrived.len() >= limit as usize {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         arrived.push_back(now);
         self.accepted.fetch_add(1, Ordering::Relaxed);
-        let remaining = LIMIT - u32::try_from(arrived.len()).unwrap();
-        Some(Reported { per: PER, limit: LIMIT, remaining })
+        let remaining = limit - u32::try_from(arrived.len()).unwrap();
+        Some(Reported { per: PER, limit, remaining })
     }
 
     pub(super) fn in_window(&self) -> usize {
@@ -161,12 +165,18 @@ impl World {
     }
 
     pub(super) fn budget(&self, name: &str) -> Arc<Budget> {
+        self.budget_of(name, QuotaShare::ALL)
+    }
+
+    /// Of which only a share is used.
+    pub(super) fn budget_of(&self, name: &str, share: QuotaShare) -> Arc<Budget> {
         let rules = ClassRules {
             class: CLASS,
             windows: vec![WindowRule { limit: LIMIT, per: PER }],
             spacing: Duration::ZERO,
             burst: None,
             is_quota: true,
+            share,
         };
         let key = BudgetKey { connector: "hubspot", account_id: "1".into(), class: CLASS };
         Arc::new(Budget::new(key, &rules, Some(&self.sharing(name))))
@@ -179,7 +189,16 @@ impl World {
     }
 
     pub(super) fn process(&self, name: &str, callers: u64, latency: std::ops::Range<u64>) -> Process {
-        let budget = self.budget(name);
+        self.process_with(self.budget(name), name, callers, latency)
+    }
+
+    pub(super) fn process_with(
+        &self,
+        budget: Arc<Budget>,
+        name: &str,
+        callers: u64,
+        latency: std::ops::Range<u64>,
+    ) -> Process {
         let mut tasks = JoinSet::new();
         for caller in 0..callers {
             let (budget, vendor, latency) = (Arc::clone(&budget), Arc::clone(&self.vendor), latency.clone());

@@ -1,5 +1,6 @@
 use super::*;
 use crate::budget::desk::{Look, Right};
+use crate::budget::quota_share::QuotaShare;
 use crate::budget::rules::{ClassRules, WindowRule};
 use crate::budget::shared_rules::SharedRules;
 use crate::budget::timetable::LATE_MS;
@@ -7,8 +8,14 @@ use crate::budget::timetable::LATE_MS;
 /// A desk that knows nothing yet.
 fn new_desk(now: Instant) -> Desk {
     let windows = vec![WindowRule { limit: 90, per: Duration::from_secs(10) }];
-    let rules =
-        ClassRules { class: "objects", windows, spacing: Duration::ZERO, burst: None, is_quota: true };
+    let rules = ClassRules {
+        class: "objects",
+        windows,
+        spacing: Duration::ZERO,
+        burst: None,
+        is_quota: true,
+        share: QuotaShare::ALL,
+    };
     let id = ["hubspot", "1", "objects"].map(str::to_owned);
     Desk::new("a".to_owned(), id, SharedRules::new(&rules).unwrap(), now)
 }
