@@ -202,6 +202,23 @@ async fn a_worker_as_it_is_configured_shares_what_is_limited_and_nothing_else() 
     drop(process);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_account_the_share_is_used_that_its_connection_allows() {
+    let mut world = World::new(small_lab()).await;
+    let hubspot = "hubspot".parse().unwrap();
+    let credentials = json!({"accessToken": RunningLab::token(1)});
+    let put = world.store.put_connection(&world.workspace, &hubspot, &credentials, Some(0.5));
+    assert_eq!(put.await.unwrap().0.quota_share, Some(0.5));
+    let process = Process::start(&world);
+    let job = world.post().await;
+    world.completed(job).await;
+    let value = world.bus.budget("hubspot.1.search").await.unwrap().value.unwrap();
+    let entry: BudgetEntry = serde_json::from_slice(&value).unwrap();
+    let shares: Vec<_> = entry.shares_ppm.into_values().collect();
+    assert_eq!((entry.windows[0].limit, shares), (2, vec![500_000]), "half of four");
+    drop(process);
+}
+
 #[tokio::test]
 async fn of_two_workspaces_with_one_account_the_smaller_share_is_used_whoever_syncs_them() {
     let vendor = Vendor::new().await;
