@@ -214,6 +214,13 @@ pub(crate) struct ConnectionRequest {
     // Any value: serde's own refusal of what is no object would repeat it, and it is a secret.
     #[schema(value_type = Object, example = json!({"accessToken": "pat-eu1-…"}))]
     pub credentials: serde_json::Value,
+    /// How much of what the vendor allows the account Syncline may use, above 0 to 1; the rest is left to your other
+    /// tools. If absent: what the operator has configured, 0.9 unless changed. Of several connections with the same
+    /// account the smallest counts while they are synced.
+    // Any value, as above: it may be a secret in the wrong field.
+    #[schema(value_type = Option<f64>, exclusive_minimum = 0, maximum = 1, example = 0.5)]
+    #[serde(default)]
+    pub quota_share: Option<serde_json::Value>,
 }
 
 /// A connection, without its credentials.
@@ -224,6 +231,8 @@ pub(crate) struct ConnectionAnswer {
     pub connector_type: ConnectorName,
     /// The vendor's id of the account, once known.
     pub account_id: Option<String>,
+    /// How much of what the vendor allows the account is used, above 0 to 1; `null`: what the operator has configured.
+    pub quota_share: Option<f64>,
     /// When it was made.
     #[serde(with = "time::serde::rfc3339")]
     pub created_at: OffsetDateTime,

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use protocol::{ConnectorName, JobView, Priority, Problem, ProblemKind, SyncOptions, WorkspaceId};
 use runtime::{ApiError, Json, PathParams};
+use serde_json::Value;
 use store::{Store, StoreError, StoredConnection};
 use utoipa::OpenApi;
 
@@ -142,7 +143,9 @@ async fn put_workspace(
 
 /// Connect a workspace's account
 ///
-/// Makes the connection or replaces its credentials, which are stored encrypted and never shown again.
+/// Makes the connection or replaces it. Its credentials are stored encrypted and never shown again; other ones than
+/// before make the next sync a full one. With the same ones only `quotaShare` changes, from the next sync on; without
+/// it the operator's setting counts.
 #[utoipa::path(put, path = "/api/workspaces/{workspace_id}/connections/{connector_type}", tag = "setup", request_body = ConnectionRequest,
     params(("workspace_id" = String, Path, description = "The workspace"), ("connector_type" = String, Path, description = "`hubspot`")),
     responses((status = 200, description = "Replaced", body = ConnectionAnswer),
@@ -151,7 +154,7 @@ async fn put_workspace(
               (status = 404, description = "No such workspace", body = Problem, content_type = "application/problem+json"),
               (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
               (status = 415, description = "The body is not declared as JSON", body = Problem, content_type = "application/problem+json"),
-              (status = 422, description = "Unknown connector, or credentials it cannot use", body = Problem, content_type = "application/problem+json"),
+              (status = 422, description = "Unknown connector, credentials it cannot use, or a `quotaShare` that is none", body = Problem, content_type = "application/problem+json"),
               (status = 503, description = "Try again", body = Problem, content_type = "application/problem+json")))]
 async fn put_connection(
     State(ingress): Shared,
@@ -161,12 +164,20 @@ async fn put_connection(
     let connector = known_connector(&connector_type)?;
     let credentials = request.credentials;
     check_credentials(spec(&connector)?, &credentials)?;
-    let (stored, created) =
-        ingress.store.put_connection(&workspace_id, &connector, &credentials).await.map_err(|e| match e {
-            StoreError::UnknownWorkspace => unknown_workspace(&workspace_id),
-            other => store_error(other),
-        })?;
+    let quota_share = request.quota_share.map(known_share).transpose()?;
+    let put = ingress.store.put_connection(&workspace_id, &connector, &credentials, quota_share);
+    let (stored, created) = put.await.map_err(|e| match e {
+        StoreError::UnknownWorkspace => unknown_workspace(&workspace_id),
+        other => store_error(other),
+    })?;
     Ok((created_or_ok(created), Json(ConnectionAnswer::from(stored))).into_response())
+}
+
+/// A share of the vendor's quota, if it is one. What else it may be is not repeated.
+fn known_share(share: Value) -> Result<f64, ApiError> {
+    let share = share.as_f64().filter(|share| *share > 0.0 && *share <= 1.0);
+    let detail = "`quotaShare` must be a number above 0 and at most 1.";
+    share.ok_or_else(|| ApiError::new(ProblemKind::InvalidField, detail))
 }
 
 /// List a workspace's connections
@@ -188,8 +199,8 @@ async fn get_connections(
 
 impl From<StoredConnection> for ConnectionAnswer {
     fn from(stored: StoredConnection) -> Self {
-        let StoredConnection { connector, account_id, created_at, updated_at } = stored;
-        Self { connector_type: connector, account_id, created_at, updated_at }
+        let StoredConnection { connector, account_id, quota_share, created_at, updated_at } = stored;
+        Self { connector_type: connector, account_id, quota_share, created_at, updated_at }
     }
 }
 

@@ -13,6 +13,9 @@ pub(crate) const WORKSPACE: &str = "demo";
 /// A token of the lab's account 1.
 pub(crate) const TOKEN: &str = "pat-lab-1";
 
+/// Nobody else uses it.
+pub(crate) const SHARE: Option<f64> = Some(1.0);
+
 /// What the lab is to serve.
 pub(crate) fn lab_config(args: &LabArgs) -> LabConfig {
     let limits = if args.lab_unlimited { Limits::unlimited() } else { Limits::strict() };
@@ -44,6 +47,7 @@ pub(crate) fn use_lab(config: &mut Config, url: &str, lab: &LabConfig) {
 pub(crate) async fn create(store: &Store) -> anyhow::Result<WorkspaceId> {
     let workspace: WorkspaceId = WORKSPACE.parse()?;
     store.put_workspace(&workspace, "Demo").await?;
-    store.put_connection(&workspace, &"hubspot".parse()?, &json!({"accessToken": TOKEN})).await?;
+    let credentials = json!({"accessToken": TOKEN});
+    store.put_connection(&workspace, &"hubspot".parse()?, &credentials, SHARE).await?;
     Ok(workspace)
 }

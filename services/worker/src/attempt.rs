@@ -158,6 +158,7 @@ impl Attempt {
             account_id: claimed.account_id.clone(),
             utc_offset_ms: claimed.utc_offset_ms,
             credentials: Credentials::new(credentials),
+            quota_share: claimed.quota_share,
         };
         let session: Arc<dyn Session> = code.open(connection, Arc::new(host)).await?.into();
         let (account_id, utc_offset_ms) = (session.account_id(), session.utc_offset_ms());

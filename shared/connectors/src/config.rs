@@ -7,7 +7,7 @@ use protocol::ConnectorName;
 use serde::Deserialize;
 use url::Url;
 
-use crate::budget::{ClassDefaults, ClassRules};
+use crate::budget::{ClassDefaults, ClassRules, QuotaShare};
 
 /// Settings of all connectors, by name. A connector that is not named here has its defaults.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -26,8 +26,8 @@ pub struct ConnectorConfig {
     pub base_url: Option<String>,
     /// What the vendor allows an account, by endpoint class. A class that is not named has its defaults.
     pub budgets: BTreeMap<String, BudgetConfig>,
-    /// How much of what the vendor allows is used, above 0 to 1; 0.9 by default. The rest is left to other tools of the
-    /// customer.
+    /// How much of what the vendor allows is used, above 0 to 1, where a connection does not say
+    /// ([`crate::Connection::quota_share`]); 0.9 by default. The rest is left to other tools of the customer.
     pub quota_share: Option<f64>,
     /// Records asked for with one request; the vendor's maximum by default.
     pub page_size: Option<u32>,
@@ -70,7 +70,8 @@ pub struct HttpConfig {
     pub body_max_bytes: usize,
     /// How often a failed request is sent again.
     pub retries: u32,
-    /// Milliseconds before the first retry; each further one waits twice as long.
+    /// Milliseconds before the first retry; each further one waits twice as long. 0: none waits for more than its turn
+    /// in the budget.
     pub retry_base_ms: u64,
     /// A vendor's request to wait longer than this many milliseconds is not sat out here but returned as
     /// [`crate::ErrorClass::Quota`], so that the worker's slot is free meanwhile.
@@ -97,7 +98,6 @@ impl HttpConfig {
             ("connect_timeout_ms", self.connect_timeout_ms),
             ("request_timeout_ms", self.request_timeout_ms),
             ("body_max_bytes", self.body_max_bytes as u64),
-            ("retry_base_ms", self.retry_base_ms),
         ];
         let zero = positive.into_iter().filter(|(_, value)| *value == 0);
         zero.map(|(name, _)| format!("http: {name} must be above 0")).collect()
@@ -155,14 +155,16 @@ pub(crate) fn class_rules<const N: usize>(
     let names = defaults.map(|class| class.class);
     let unknown = config.budgets.keys().find(|name| !names.contains(&name.as_str()));
     let unknown = unknown.map(|name| format!("budget `{name}` is unknown; there are: {}", names.join(", ")));
-    let share = config.quota_share.filter(|share| !(*share > 0.0 && *share <= 1.0));
-    let share = share.map(|share| format!("quota_share {share} must be above 0 and at most 1"));
-    let mut problem = match (unknown, share) {
-        (Some(unknown), Some(share)) => Some(format!("{unknown}; {share}")),
-        (unknown, share) => unknown.or(share),
+    let share = config.quota_share.map_or(Some(QuotaShare::DEFAULT), QuotaShare::new);
+    let wrong = config.quota_share.filter(|_| share.is_none());
+    let wrong = wrong.map(|share| format!("quota_share {share} must be above 0 and at most 1"));
+    let mut problem = match (unknown, wrong) {
+        (Some(unknown), Some(wrong)) => Some(format!("{unknown}; {wrong}")),
+        (unknown, wrong) => unknown.or(wrong),
     };
+    let share = share.unwrap_or(QuotaShare::DEFAULT);
     defaults.map(|class| match problem.take() {
         Some(problem) => Err(problem),
-        None => ClassRules::new(class, config.budgets.get(class.class), config.quota_share),
+        None => ClassRules::new(class, config.budgets.get(class.class), share),
     })
 }

@@ -18,6 +18,10 @@ pub struct Connection {
     pub utc_offset_ms: Option<i64>,
     /// Tokens and keys.
     pub credentials: Credentials,
+    /// How much of what the vendor allows the account may be used, above 0 to 1; if it says nothing,
+    /// [`crate::ConnectorConfig::quota_share`]. Of connections with the same account the smallest counts while they are
+    /// in use, in this process and in those that share its budgets.
+    pub quota_share: Option<f64>,
 }
 
 /// Tokens and keys, as a JSON object. `Debug` never shows them, and there is no `Serialize`.
@@ -60,6 +64,7 @@ mod tests {
             account_id: None,
             utc_offset_ms: None,
             credentials: Credentials::new(json!({"accessToken": "pat-eu1-secret"})),
+            quota_share: None,
         };
         let shown = format!("{connection:?}");
         assert!(shown.contains("[redacted]") && !shown.contains("secret"), "{shown}");

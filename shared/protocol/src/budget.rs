@@ -66,6 +66,24 @@ pub struct BudgetEntry {
     pub grid_until_ms: Option<u64>,
     /// Who took turns lately, and when.
     pub workers: BTreeMap<String, u64>,
+    /// Which share of what the vendor allows each of them was told to use, in millionths: the smallest one counts for all.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shares_ppm: BTreeMap<String, u32>,
+    /// What the vendor itself says that it allows, if it does: those who come later need not find out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reported: Vec<BudgetLimit>,
+}
+
+/// The vendor said that it allows `limit` requests in any `per_ms` milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BudgetLimit {
+    /// Requests.
+    pub limit: u32,
+    /// The window's length in milliseconds.
+    pub per_ms: u64,
+    /// When it said so last.
+    pub at_ms: u64,
 }
 
 /// At most `limit` requests in any `per_ms` milliseconds.
@@ -214,6 +232,18 @@ mod tests {
         assert_eq!(serde_json::to_value(&entry).unwrap(), json);
         assert_eq!(entry.windows_at(1_009_000), entry.windows);
         assert_eq!(entry.windows_at(1_010_000)[0].remaining, 85, "the thirty are out of the window");
+    }
+
+    /// As above; who does not know them yet leaves them out when it writes.
+    #[test]
+    fn shares_and_reported_limits_are_optional() {
+        let mut json = serde_json::to_value(BudgetEntry::default()).unwrap();
+        assert_eq!((json.get("sharesPpm"), json.get("reported")), (None, None));
+        json["sharesPpm"] = json!({"worker-1": 500_000});
+        json["reported"] = json!([{"limit": 80, "perMs": 10_000, "atMs": 1_009_000}]);
+        let entry: BudgetEntry = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!((entry.shares_ppm["worker-1"], entry.reported[0].limit), (500_000, 80));
+        assert_eq!(serde_json::to_value(&entry).unwrap(), json);
     }
 
     proptest! {

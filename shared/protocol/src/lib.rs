@@ -14,7 +14,7 @@ mod words;
 
 pub use attempt::{ATTEMPT_ERRORS_MAX, ATTEMPT_MESSAGE_MAX, AttemptError};
 pub use budget::{
-    BUDGET_VERSION, BUDGETS_BUCKET, BudgetEntry, BudgetWindow, Turns, budget_key, budget_prefix,
+    BUDGET_VERSION, BUDGETS_BUCKET, BudgetEntry, BudgetLimit, BudgetWindow, Turns, budget_key, budget_prefix,
 };
 pub use ids::{ConnectorName, InvalidName, JobId, NAME_LEN_MAX, ObjectName, WorkspaceId};
 pub use job::{JobView, Progress};

@@ -6,12 +6,14 @@ use time::OffsetDateTime;
 use crate::{Lease, Store, StoreError};
 
 /// A connection without its credentials: what may be shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StoredConnection {
     /// The connector.
     pub connector: ConnectorName,
     /// The vendor's id of the account, once known.
     pub account_id: Option<String>,
+    /// How much of what the vendor allows the account may be used, above 0 to 1; `None`: what the operator has configured.
+    pub quota_share: Option<f64>,
     /// When the connection was first made.
     pub created_at: OffsetDateTime,
     /// When its credentials were last written.
@@ -24,8 +26,9 @@ pub(crate) fn owner(workspace_id: &WorkspaceId, connector: &str) -> String {
 }
 
 impl Store {
-    /// Makes or replaces a connection. The account is forgotten, and so is where increments start: new
-    /// credentials may be another account's. The next sync is a full one.
+    /// Makes or replaces a connection. With other credentials than before, the account is forgotten, and so is where
+    /// increments start: they may be another account's, and the next sync is a full one. With the same ones only
+    /// the share changes.
     /// Answers the connection and whether it is new.
     ///
     /// # Errors
@@ -35,33 +38,79 @@ impl Store {
         workspace_id: &WorkspaceId,
         connector: &ConnectorName,
         credentials: &serde_json::Value,
+        quota_share: Option<f64>,
     ) -> Result<(StoredConnection, bool), StoreError> {
+        if let Some(stored) = self.put_quota_share(workspace_id, connector, credentials, quota_share).await? {
+            return Ok((stored, false));
+        }
         let sealed =
             self.key.seal(&owner(workspace_id, connector.as_str()), credentials.to_string().as_bytes())?;
-        let row = self
-            .one(sqlx::query!(
-                r#"INSERT INTO connections (workspace_id, connector, credentials) VALUES ($1, $2, $3)
+        let row = self.one(sqlx::query!(
+            r#"INSERT INTO connections (workspace_id, connector, credentials, quota_share) VALUES ($1, $2, $3, $4)
                ON CONFLICT (workspace_id, connector)
                DO UPDATE SET credentials = excluded.credentials, account_id = NULL, utc_offset_ms = NULL,
                              generation = connections.generation + 1,
-                             updated_at = now()
-               RETURNING account_id, created_at, updated_at, (xmax = 0) AS "created!""#,
-                workspace_id.as_str(),
-                connector.as_str(),
-                sealed
-            ))
-            .await
-            .map_err(|e| match e.as_database_error().and_then(|d| d.constraint()) {
-                Some("connections_workspace_id_fkey") => StoreError::UnknownWorkspace,
-                _ => e.into(),
-            })?;
+                             updated_at = now(), quota_share = excluded.quota_share
+               RETURNING account_id, quota_share, created_at, updated_at, (xmax = 0) AS "created!""#,
+            workspace_id.as_str(),
+            connector.as_str(),
+            sealed,
+            quota_share
+        ))
+        .await
+        .map_err(|e| match e.as_database_error().and_then(|d| d.constraint()) {
+            Some("connections_workspace_id_fkey") => StoreError::UnknownWorkspace,
+            _ => e.into(),
+        })?;
         let stored = StoredConnection {
             connector: connector.clone(),
             account_id: row.account_id,
+            quota_share: row.quota_share,
             created_at: row.created_at,
             updated_at: row.updated_at,
         };
         Ok((stored, row.created))
+    }
+
+    /// Changes the share alone; `None` if these are not the connection's credentials. Sealed anew they look different each
+    /// time, so they have to be opened to be compared.
+    async fn put_quota_share(
+        &self,
+        workspace_id: &WorkspaceId,
+        connector: &ConnectorName,
+        credentials: &serde_json::Value,
+        quota_share: Option<f64>,
+    ) -> Result<Option<StoredConnection>, StoreError> {
+        let stored = self
+            .optional(sqlx::query!(
+                "SELECT credentials FROM connections WHERE workspace_id = $1 AND connector = $2",
+                workspace_id.as_str(),
+                connector.as_str()
+            ))
+            .await?;
+        let same = |sealed: &Vec<u8>| {
+            // What cannot be opened, because the key is another one by now, is replaced.
+            let plain = self.key.open(&owner(workspace_id, connector.as_str()), sealed).ok();
+            plain.and_then(|plain| serde_json::from_slice::<serde_json::Value>(&plain).ok()).as_ref()
+                == Some(credentials)
+        };
+        let Some(sealed) = stored.map(|row| row.credentials).filter(same) else { return Ok(None) };
+        let row = self.optional(sqlx::query!(
+            r#"UPDATE connections SET quota_share = $4 WHERE workspace_id = $1 AND connector = $2 AND credentials = $3
+               RETURNING account_id, created_at, updated_at"#,
+            workspace_id.as_str(),
+            connector.as_str(),
+            sealed,
+            quota_share
+        ))
+        .await?;
+        Ok(row.map(|row| StoredConnection {
+            connector: connector.clone(),
+            account_id: row.account_id,
+            quota_share,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }))
     }
 
     /// A workspace's connections by name. Empty also for an unknown workspace.
@@ -70,7 +119,7 @@ impl Store {
     /// If Postgres is not available.
     pub async fn connections(&self, workspace_id: &WorkspaceId) -> Result<Vec<StoredConnection>, StoreError> {
         let rows = self.all(sqlx::query!(
-            "SELECT connector, account_id, created_at, updated_at FROM connections WHERE workspace_id = $1 ORDER BY connector",
+            "SELECT connector, account_id, quota_share, created_at, updated_at FROM connections WHERE workspace_id = $1 ORDER BY connector",
             workspace_id.as_str()
         ))
         .await?;
@@ -82,6 +131,7 @@ impl Store {
                         .parse()
                         .map_err(|e| StoreError::Corrupt(format!("connector: {e}")))?,
                     account_id: row.account_id,
+                    quota_share: row.quota_share,
                     created_at: row.created_at,
                     updated_at: row.updated_at,
                 })

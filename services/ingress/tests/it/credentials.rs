@@ -25,13 +25,56 @@ async fn a_connection_is_made_once_then_replaced_and_listed_without_its_credenti
     let path = "/api/workspaces/other/connections/hubspot";
     let made = world.put(path, &connection("one")).await.ok(201);
     let members: Vec<_> = made.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(members, ["accountId", "connectorType", "createdAt", "updatedAt"]);
+    assert_eq!(members, ["accountId", "connectorType", "createdAt", "quotaShare", "updatedAt"]);
     assert_eq!((&made["connectorType"], &made["accountId"]), (&json!("hubspot"), &Value::Null));
     let replaced = world.put(path, &connection("two")).await.ok(200);
     assert_eq!(replaced["createdAt"], made["createdAt"]);
     assert_ne!(replaced["updatedAt"], made["updatedAt"]);
     let request = world.request(Method::GET, "/api/workspaces/other/connections");
     assert_eq!(Answer::to(request).await.ok(200), json!({"connections": [replaced]}));
+}
+
+#[tokio::test]
+async fn the_share_of_the_quota_is_shown_and_handed_to_the_worker_and_left_out_it_is_the_operators() {
+    let world = World::new().await;
+    let id = world.post_hubspot().await.ok(202)["jobId"].as_str().unwrap().parse().unwrap();
+    let before = list(&world).await.ok(200)["connections"][0].clone();
+    assert_eq!(before["quotaShare"], Value::Null);
+    let with = |share: Value| json!({"credentials": {"accessToken": "pat-na1-secret"}, "quotaShare": share});
+    for share in [json!(0.5), json!(1), json!(0.000_001), Value::Null, json!(0.25)] {
+        let answer = world.put(CONNECTION, &with(share.clone())).await.ok(200);
+        assert_eq!(answer["quotaShare"].as_f64(), share.as_f64());
+        assert_eq!(answer["updatedAt"], before["updatedAt"], "the credentials are the same");
+        assert_eq!(list(&world).await.ok(200), json!({"connections": [answer]}));
+    }
+    let claim = world.store.claim(id, "test", crate::fixture::PATIENCE).await.unwrap();
+    let store::Claim::Claimed(claimed) = claim else { panic!("{claim:?}") };
+    assert_eq!((claimed.quota_share, claimed.lease.generation), (Some(0.25), 1));
+
+    let answer = world.put(CONNECTION, &connection("another")).await.ok(200);
+    assert_eq!(answer["quotaShare"], Value::Null);
+    assert_ne!(answer["updatedAt"], before["updatedAt"]);
+}
+
+#[tokio::test]
+async fn a_share_of_the_quota_that_is_none_is_refused_not_repeated_and_changes_nothing() {
+    let world = World::new().await;
+    let before = list(&world).await.ok(200);
+    for share in
+        ["0", "-0.0", "-0.5", "1.000001", "1e300", "1e-400", r#""0.5""#, "true", "[0.5]", r#"{"a": 1}"#]
+    {
+        let body = format!(r#"{{"credentials": {{"accessToken": "other"}}, "quotaShare": {share}}}"#);
+        let detail = world.send(Method::PUT, CONNECTION, body).await.problem(422, "invalid-field");
+        assert_eq!(detail, "`quotaShare` must be a number above 0 and at most 1.", "{share}");
+    }
+    let body = json!({"credentials": {"accessToken": "other"}, "quotaShare": SECRET});
+    let answer = world.put(CONNECTION, &body).await;
+    answer.problem(422, "invalid-field");
+    assert!(!answer.text.contains(SECRET), "{}", answer.text);
+    let beyond = r#"{"credentials": {"accessToken": "other"}, "quotaShare": 1e400}"#;
+    let detail = world.send(Method::PUT, CONNECTION, beyond).await.problem(422, "invalid-field");
+    assert!(detail.starts_with("`quotaShare`: number out of range"), "{detail}");
+    assert_eq!(list(&world).await.ok(200), before);
 }
 
 #[tokio::test]

@@ -62,7 +62,10 @@ impl Stores {
 
     pub async fn connect(&self, connector: &str) {
         let credentials = json!({"accessToken": "pat-na1-secret"});
-        self.store.put_connection(&workspace(), &connector.parse().unwrap(), &credentials).await.unwrap();
+        self.store
+            .put_connection(&workspace(), &connector.parse().unwrap(), &credentials, None)
+            .await
+            .unwrap();
     }
 
     pub fn wiring(&self) -> Wiring {

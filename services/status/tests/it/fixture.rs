@@ -65,7 +65,7 @@ impl Stores {
         for connector in ["hubspot", "salesforce"] {
             let credentials = json!({"accessToken": "x"});
             let connector = connector.parse().unwrap();
-            stores.store.put_connection(&workspace(), &connector, &credentials).await.unwrap();
+            stores.store.put_connection(&workspace(), &connector, &credentials, None).await.unwrap();
         }
         stores
     }

@@ -109,7 +109,10 @@ async fn connect(instance: &Instance, number: usize) -> anyhow::Result<Workspace
     let workspace: WorkspaceId = format!("bench-{number}").parse()?;
     instance.store.put_workspace(&workspace, "Bench").await?;
     let credentials = json!({"accessToken": lab_workspace::TOKEN});
-    instance.store.put_connection(&workspace, &"hubspot".parse()?, &credentials).await?;
+    instance
+        .store
+        .put_connection(&workspace, &"hubspot".parse()?, &credentials, lab_workspace::SHARE)
+        .await?;
     Ok(workspace)
 }
 

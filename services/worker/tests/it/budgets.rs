@@ -69,18 +69,21 @@ impl Vendor {
         Self { env, lab: RunningLab::start(lab).await.unwrap() }
     }
 
-    /// What a process has.
-    fn registry(&self, bus: &Bus, name: &str, budgets: &Value) -> Arc<Registry> {
-        let hubspot = json!({"base_url": self.lab.url, "slow_ms": 3_600_000, "budgets": budgets});
+    /// What a process has, which uses that share.
+    fn registry(&self, bus: &Bus, name: &str, quota_share: f64, budgets: &Value) -> Arc<Registry> {
+        let hubspot = json!({"base_url": self.lab.url, "slow_ms": 3_600_000, "quota_share": quota_share,
+            "budgets": budgets});
         let config: ConnectorsConfig =
             serde_json::from_value(json!({"connectors": {"hubspot": hubspot}})).unwrap();
         let http = HttpConfig { retry_base_ms: 5, request_timeout_ms: 5_000, ..HttpConfig::default() };
         Arc::new(Registry::sharing(&config, http, share_budgets(bus, name)).unwrap())
     }
 
+    /// One that uses all that the lab allows.
     async fn process(&self, name: &str) -> Arc<Registry> {
         let bus = connect(self.env.nats_url(NatsUser::Worker)).await;
-        self.registry(&bus, name, &json!({}))
+        let allowed = json!({"objects": {"windows": [{"limit": 90, "per_ms": 10_000}]}});
+        self.registry(&bus, name, 1.0, &allowed)
     }
 
     async fn entry(&self, key: &str) -> BudgetEntry {
@@ -90,11 +93,17 @@ impl Vendor {
 }
 
 async fn open(registry: &Registry) -> Box<dyn Session> {
+    open_for(registry, "acme", None).await
+}
+
+/// As a workspace that allows a share of its account, which is everybody's.
+async fn open_for(registry: &Registry, workspace: &str, quota_share: Option<f64>) -> Box<dyn Session> {
     let connection = Connection {
-        workspace_id: "acme".parse().unwrap(),
+        workspace_id: workspace.parse().unwrap(),
         account_id: Some(PORTAL.to_string()),
         utc_offset_ms: None,
         credentials: Credentials::new(json!({"accessToken": RunningLab::token(PORTAL)})),
+        quota_share,
     };
     let connector = Arc::clone(registry.get(&"hubspot".parse().unwrap()).unwrap());
     connector.open(connection, Arc::new(Nobody)).await.unwrap()
@@ -193,6 +202,38 @@ async fn a_worker_as_it_is_configured_shares_what_is_limited_and_nothing_else() 
     drop(process);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_an_account_the_share_is_used_that_its_connection_allows() {
+    let mut world = World::new(small_lab()).await;
+    let hubspot = "hubspot".parse().unwrap();
+    let credentials = json!({"accessToken": RunningLab::token(1)});
+    let put = world.store.put_connection(&world.workspace, &hubspot, &credentials, Some(0.5));
+    assert_eq!(put.await.unwrap().0.quota_share, Some(0.5));
+    let process = Process::start(&world);
+    let job = world.post().await;
+    world.completed(job).await;
+    let value = world.bus.budget("hubspot.1.search").await.unwrap().value.unwrap();
+    let entry: BudgetEntry = serde_json::from_slice(&value).unwrap();
+    let shares: Vec<_> = entry.shares_ppm.into_values().collect();
+    assert_eq!((entry.windows[0].limit, shares), (2, vec![500_000]), "half of four");
+    drop(process);
+}
+
+#[tokio::test]
+async fn of_two_workspaces_with_one_account_the_smaller_share_is_used_whoever_syncs_them() {
+    let vendor = Vendor::new().await;
+    let (whole, modest) = (vendor.process("whole").await, vendor.process("modest").await);
+    let acme = open(&whole).await;
+    acme.page(&contacts(), None).await.unwrap();
+    assert_eq!(vendor.entry(KEY).await.windows[0].limit, 90);
+    let globex = open_for(&modest, "globex", Some(0.5)).await;
+    globex.page(&contacts(), None).await.unwrap();
+    acme.page(&contacts(), None).await.unwrap();
+    let entry = vendor.entry(KEY).await;
+    let shares: Vec<_> = entry.shares_ppm.values().collect();
+    assert_eq!((entry.windows[0].limit, shares), (45, vec![&500_000, &1_000_000]));
+}
+
 /// With searches, whose window of a second is sooner over.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_nats_is_cut_off_each_process_uses_its_part_and_later_they_share_again() {
@@ -210,7 +251,7 @@ async fn while_nats_is_cut_off_each_process_uses_its_part_and_later_they_share_a
         };
         let bus = Bus::connect(&options).await.unwrap();
         until(|| bus.is_connected()).await;
-        let registry = vendor.registry(&bus, name, &budgets);
+        let registry = vendor.registry(&bus, name, 0.9, &budgets);
         processes.push((keep_searching(&registry, 3).await, registry));
         buses.push(bus);
     }

@@ -120,7 +120,10 @@ impl World {
     pub async fn connect_workspace(&self, token: &str) {
         self.store.put_workspace(&self.workspace, "Acme").await.unwrap();
         let credentials = json!({"accessToken": token});
-        self.store.put_connection(&self.workspace, &"hubspot".parse().unwrap(), &credentials).await.unwrap();
+        self.store
+            .put_connection(&self.workspace, &"hubspot".parse().unwrap(), &credentials, None)
+            .await
+            .unwrap();
     }
 
     pub fn registry(&self, http: HttpConfig) -> Arc<Registry> {

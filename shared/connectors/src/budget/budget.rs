@@ -9,10 +9,11 @@ use tokio::time::Instant;
 
 use super::board::Sharing;
 use super::desk::{Look, Right};
+use super::quota_share::QuotaShare;
 use super::rules::ClassRules;
 use super::share::Share;
 use super::shared_rules::SharedRules;
-use super::state::{Reported, Sent, State, Turn};
+use super::state::{HOLD_MAX, Reported, Sent, State, Turn};
 use super::view::{BudgetView, WindowView};
 
 /// A request that was given up (a timeout, a cancelled job) may still be on its way to the vendor for that long.
@@ -35,6 +36,8 @@ pub(crate) struct Budget {
     waiting: AtomicUsize,
     /// With other processes, if it is.
     share: Option<Share>,
+    /// How much of the quota those who use it were told to use.
+    shares: Mutex<Vec<QuotaShare>>,
     /// When somebody last had to wait for a slot.
     waited: Mutex<Option<Instant>>,
 }
@@ -79,6 +82,7 @@ impl Budget {
             changed,
             waiting: AtomicUsize::new(0),
             share,
+            shares: Mutex::default(),
             waited: Mutex::default(),
         }
     }
@@ -162,8 +166,9 @@ impl Budget {
         *self.waited.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
     }
 
-    /// Sends nothing for so long, because the vendor said so. At most a day.
+    /// Sends nothing for so long, because the vendor said so. At most [`HOLD_MAX`], here and wherever it is told.
     pub(crate) fn hold(&self, wait: Duration) {
+        let wait = wait.min(HOLD_MAX);
         self.state().hold(wait, Instant::now().into_std());
         if let Some(share) = &self.share {
             share.hold(wait);
@@ -191,6 +196,19 @@ impl Budget {
         waited.is_none_or(|at| at.elapsed() >= quiet)
     }
 
+    /// Somebody comes or goes who was told to use a share of the quota: the smallest counts.
+    pub(super) fn change_shares(&self, change: impl FnOnce(&mut Vec<QuotaShare>)) {
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut shares);
+        // If nobody is left, whoever comes next says.
+        let Some(smallest) = shares.iter().min() else { return };
+        self.state().set_share(*smallest, Instant::now().into_std());
+        if let Some(share) = &self.share {
+            share.set_share(*smallest);
+        }
+        self.changed.notify_one();
+    }
+
     /// What is left of it.
     pub(super) fn view(&self) -> BudgetView {
         let now = Instant::now().into_std();
@@ -211,7 +229,8 @@ impl Budget {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.state().is_idle(Instant::now().into_std()) && self.share.as_ref().is_none_or(Share::is_idle)
+        let now = Instant::now();
+        self.state().is_idle(now.into_std()) && self.share.as_ref().is_none_or(|share| share.is_idle(now))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -235,11 +254,12 @@ impl Permit {
     pub(crate) fn answered(mut self, reported: Option<Reported>) {
         self.answered = true;
         let Some(reported) = reported else { return };
+        let now = Instant::now().into_std();
         match &self.budget.share {
-            None => self.budget.state().observe(&self.sent, reported, Instant::now().into_std()),
+            None => self.budget.state().observe(&self.sent, reported, now),
             // Only the timetable tells other processes of ours from foreign ones.
             Some(share) => {
-                self.budget.state().cap(reported);
+                self.budget.state().believe(reported, now);
                 share.observe(reported, self.at);
             }
         }

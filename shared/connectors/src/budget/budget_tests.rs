@@ -10,6 +10,7 @@ fn budget(limit: u32, per_ms: u64, spacing_ms: u64) -> Arc<Budget> {
         spacing: Duration::from_millis(spacing_ms),
         burst: Some(limit),
         is_quota: true,
+        share: QuotaShare::ALL,
     };
     let key = BudgetKey { connector: "hubspot", account_id: "1".into(), class: "objects" };
     Arc::new(Budget::new(key, &rules, None))
@@ -117,6 +118,7 @@ async fn eight_callers_together_use_at_least_97_percent_of_the_rate() {
         spacing: Duration::ZERO,
         burst: None,
         is_quota: true,
+        share: QuotaShare::ALL,
     };
     let key = BudgetKey { connector: "hubspot", account_id: "1".into(), class: "objects" };
     let budget = Arc::new(Budget::new(key, &rules, None));

@@ -10,9 +10,10 @@ use protocol::BudgetEntry;
 use tokio::time::Instant;
 
 use super::clock::BoardClock;
+use super::quota_share::QuotaShare;
 use super::shared_rules::SharedRules;
 use super::state::Reported;
-use super::timetable::{HORIZON_MS, LATE_MS, MARGIN_MS, Observed, Report, place_among};
+use super::timetable::{HORIZON_MS, LATE_MS, MARGIN_MS, Observed, Report, note_limit, place_among};
 
 /// Further turns are taken when the last one is that near.
 const LEAD_MS: u64 = 250;
@@ -53,6 +54,7 @@ pub(super) struct Known {
 pub(super) struct Desk {
     name: String,
     id: [String; 3],
+    /// As far as it is known which are in force.
     pub(super) rules: SharedRules,
     pub(super) clock: BoardClock,
     turns: VecDeque<u64>,
@@ -152,10 +154,28 @@ impl Desk {
     /// What the vendor said in an answer.
     pub(super) fn observe(&mut self, reported: Reported, sent: Instant, now: Instant) {
         let per_ms = u64::try_from(reported.per.as_millis()).unwrap_or(u64::MAX);
-        self.rules.cap(per_ms, reported.limit);
         let Reported { limit, remaining, .. } = reported;
         let (sent_ms, answered_ms) = (self.clock.ms(sent), self.clock.ms(now));
         self.observed = Some(Observed { per_ms, limit, remaining, sent_ms, answered_ms });
+        self.set_rules();
+    }
+
+    /// From now on this process is to use that share.
+    pub(super) fn set_share(&mut self, share: QuotaShare) {
+        self.rules.set_share(share);
+        self.set_rules();
+    }
+
+    /// By all that is known.
+    fn set_rules(&mut self) {
+        let entry = self.known.as_ref().map(|known| &known.entry);
+        let others = entry.into_iter().flat_map(|entry| &entry.shares_ppm);
+        let others = others.filter(|(name, _)| **name != self.name).map(|(_, share)| share);
+        let mut reported = entry.map(|entry| entry.reported.clone()).unwrap_or_default();
+        if let Some(observed) = self.observed {
+            note_limit(&mut reported, observed.into());
+        }
+        self.rules = self.rules.in_force(others, &reported);
     }
 
     /// Everybody has to leave the vendor alone.
@@ -177,7 +197,9 @@ impl Desk {
         }
     }
 
-    pub(super) fn is_idle(&self) -> bool {
+    /// Whether forgetting it would change nothing.
+    pub(super) fn is_idle(&mut self, now: Instant) -> bool {
+        self.drop_old(now, self.clock.ms(now));
         self.turns.is_empty() && self.reports.is_empty() && self.held_until_ms.is_none()
     }
 
@@ -185,12 +207,14 @@ impl Desk {
         self.away.is_some()
     }
 
-    /// Turns that nobody took in time are given back.
+    /// Turns that nobody took in time are given back, unless they are out of every window anyway.
     fn drop_old(&mut self, now: Instant, now_ms: u64) {
         let late_max = (self.rules.shortest_ms() / 10).clamp(100, 1_000);
         while let Some(at) = self.turns.front().copied().filter(|at| at + late_max < now_ms) {
             self.turns.pop_front();
-            self.report(Report::Unused(at), now);
+            if at + self.rules.longest_ms() + MARGIN_MS > now_ms {
+                self.report(Report::Unused(at), now);
+            }
         }
     }
 

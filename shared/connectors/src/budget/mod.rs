@@ -12,6 +12,9 @@ mod clock;
 mod desk;
 mod ledger;
 mod pacer;
+mod quota_share;
+#[cfg(test)]
+mod quota_share_tests;
 mod rules;
 mod share;
 #[cfg(test)]
@@ -19,6 +22,7 @@ mod share_tests;
 mod shared_rules;
 #[cfg(test)]
 mod simulation;
+mod stake;
 mod state;
 #[cfg(test)]
 mod state_tests;
@@ -29,6 +33,8 @@ mod window;
 pub use board::{BoardAway, BudgetBoard, Posted, Sharing, Written};
 pub(crate) use budget::Budget;
 pub(crate) use ledger::Ledger;
+pub(crate) use quota_share::QuotaShare;
 pub(crate) use rules::{ClassDefaults, ClassRules, WindowRule};
+pub(crate) use stake::Stake;
 pub(crate) use state::Reported;
 pub use view::{BudgetView, WindowView};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::quota_share::QuotaShare;
 use crate::{BudgetConfig, WindowConfig};
 
 /// Windows longer than this (a daily limit) are not paced: nobody wants a sync spread evenly over a day.
@@ -22,9 +23,6 @@ pub(crate) struct WindowRule {
     pub(crate) per: Duration,
 }
 
-/// Of the vendor's quota so much is used; the rest is left to other tools of the customer.
-const QUOTA_SHARE: f64 = 0.9;
-
 /// A connector's defaults for a class. `windows` is not empty.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClassDefaults {
@@ -40,40 +38,35 @@ pub(crate) struct ClassDefaults {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ClassRules {
     pub(crate) class: &'static str,
+    /// Of a quota all that is allowed, of which a share is used: see [`ClassRules::in_force`].
     pub(crate) windows: Vec<WindowRule>,
     /// Between two requests, always.
     pub(crate) spacing: Duration,
     /// While fewer than this many slots of the paced window are occupied, requests are not paced.
     pub(crate) burst: Option<u32>,
-    /// As in [`ClassDefaults`]; the share is taken off already.
+    /// As in [`ClassDefaults`].
     pub(crate) is_quota: bool,
+    /// How much of a quota is used, if the connection does not say.
+    pub(crate) share: QuotaShare,
 }
 
 impl ClassRules {
-    /// The defaults with the operator's changes, and of a quota only the share that is to be used.
+    /// The defaults with the operator's changes.
     ///
     /// # Errors
     /// What is wrong with the changes.
     pub(crate) fn new(
         defaults: &ClassDefaults,
         config: Option<&BudgetConfig>,
-        quota_share: Option<f64>,
+        share: QuotaShare,
     ) -> Result<Self, String> {
-        let mut rules = Self::changed(defaults, config)?;
-        let share = quota_share.unwrap_or(QUOTA_SHARE);
-        if rules.is_quota {
-            rules.windows.iter_mut().for_each(|window| window.limit = part_of(window.limit, share));
-        }
-        Ok(rules)
-    }
-
-    fn changed(defaults: &ClassDefaults, config: Option<&BudgetConfig>) -> Result<Self, String> {
         let mut rules = Self {
             class: defaults.class,
             windows: defaults.windows.to_vec(),
             spacing: defaults.spacing,
             burst: None,
             is_quota: defaults.is_quota,
+            share,
         };
         let Some(config) = config else { return Ok(rules) };
         let wrong = |what: String| Err(format!("budget `{}`: {what}", defaults.class));
@@ -98,6 +91,17 @@ impl ClassRules {
         Ok(rules)
     }
 
+    /// The same with so much in its windows as is used: the share of what is allowed, which is the smaller one of what is
+    /// configured and what the vendor reports. A higher report is not believed: the operator may know better.
+    pub(super) fn in_force(&self, share: QuotaShare, reported: impl Fn(Duration) -> Option<u32>) -> Self {
+        let mut rules = self.clone();
+        for window in rules.windows.iter_mut() {
+            let allowed = reported(window.per).map_or(window.limit, |limit| limit.min(window.limit));
+            window.limit = if self.is_quota { share.of(allowed) } else { allowed.max(1) };
+        }
+        rules
+    }
+
     /// Which window is paced: the longest that is not too long. `None` if all are too long.
     pub(super) fn paced_window(&self) -> Option<usize> {
         let candidates = self.windows.iter().enumerate().filter(|(_, rule)| rule.per <= PACED_PER_MAX);
@@ -112,34 +116,36 @@ impl WindowRule {
     }
 }
 
-/// Rounded down, and at least one: an account that may not be asked at all could not be synced.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the limit")]
-fn part_of(limit: u32, share: f64) -> u32 {
-    // 0.29 × 100 is 28.999… in binary.
-    ((f64::from(limit) * share + 1e-6).floor() as u32).max(1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     static TEN_SECONDS: [WindowRule; 1] = [WindowRule { limit: 100, per: Duration::from_secs(10) }];
 
-    fn limit_of(is_quota: bool, limit: u32, share: Option<f64>) -> Result<u32, String> {
+    fn limit_of(is_quota: bool, limit: u32, share: f64, reported: Option<u32>) -> u32 {
         let defaults =
             ClassDefaults { class: "objects", windows: &TEN_SECONDS, spacing: Duration::ZERO, is_quota };
         let windows = Some(vec![WindowConfig { limit, per_ms: 10_000 }]);
         let config = BudgetConfig { windows, ..BudgetConfig::default() };
-        ClassRules::new(&defaults, Some(&config), share).map(|rules| rules.windows[0].limit)
+        let rules = ClassRules::new(&defaults, Some(&config), QuotaShare::new(share).unwrap()).unwrap();
+        rules.in_force(rules.share, |_| reported).windows[0].limit
     }
 
     #[test]
     fn of_a_quota_the_configured_share_is_used_and_of_a_caution_all() {
         for (limit, share, used) in
-            [(100, None, 90), (4, None, 3), (100, Some(1.0), 100), (100, Some(0.29), 29), (1, Some(0.1), 1)]
+            [(100, 0.9, 90), (4, 0.9, 3), (100, 1.0, 100), (100, 0.29, 29), (1, 0.1, 1)]
         {
-            assert_eq!(limit_of(true, limit, share), Ok(used), "{limit} {share:?}");
-            assert_eq!(limit_of(false, limit, share), Ok(limit));
+            assert_eq!(limit_of(true, limit, share, None), used, "{limit} {share}");
+            assert_eq!(limit_of(false, limit, share, None), limit);
         }
+    }
+
+    #[test]
+    fn of_a_lower_limit_that_the_vendor_reports_only_the_share_is_used_too() {
+        for (reported, used) in [(50, 45), (99, 89), (100, 90), (190, 90), (0, 1)] {
+            assert_eq!(limit_of(true, 100, 0.9, Some(reported)), used, "{reported}");
+        }
+        assert_eq!(limit_of(false, 100, 0.9, Some(50)), 50);
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::board::{BoardAway, BudgetBoard, Posted, Sharing, Written};
 use super::desk::{Desk, Known, Look, Right};
+use super::quota_share::QuotaShare;
 use super::shared_rules::SharedRules;
 use super::state::Reported;
 use super::timetable::{Ask, Report, Taken};
@@ -70,6 +71,11 @@ impl Share {
         self.inner.desk().observe(reported, sent, Instant::now());
     }
 
+    /// From now on this process is to use that share of the quota. The others learn it with the next turns.
+    pub(super) fn set_share(&self, share: QuotaShare) {
+        self.inner.desk().set_share(share);
+    }
+
     /// Everybody has to leave the vendor alone.
     pub(super) fn hold(&self, wait: Duration) {
         let now = Instant::now();
@@ -90,8 +96,9 @@ impl Share {
         });
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        self.inner.desk().is_idle()
+    /// Whether forgetting it would change nothing.
+    pub(super) fn is_idle(&self, now: Instant) -> bool {
+        self.tell(now, |desk| desk.is_idle(now))
     }
 
     /// Changes something, and wakes the driver if it has to talk to the board earlier now.

@@ -8,6 +8,8 @@ use tokio::time::sleep;
 
 use super::simulation::{LIMIT, World};
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 #[tokio::test(start_paused = true)]
 async fn eight_processes_use_the_rate_of_one_account_together_and_are_never_refused() {
     let world = World::silent();
@@ -132,6 +134,18 @@ async fn what_one_was_told_to_wait_all_wait() {
     assert!(refused.unwrap().wait > Duration::from_secs(29));
     let new = world.budget("new");
     assert!(new.acquire(Duration::from_secs(5)).await.is_err(), "who knows nothing yet asks first");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_the_vendor_says_nobody_waits_for_more_than_a_day() {
+    let world = World::new();
+    let told = world.budget("told");
+    // `Retry-After: 1e19` is a number.
+    told.hold(Duration::from_secs(10_000_000_000_000_000_000));
+    sleep(Duration::from_millis(100)).await;
+    let held = |wait: Duration| wait > DAY - Duration::from_secs(1) && wait <= DAY;
+    assert!(held(told.acquire(Duration::ZERO).await.err().unwrap().wait));
+    assert!(held(Duration::from_millis(world.entry().held_until_ms.unwrap() - world.now_ms())));
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use protocol::BudgetLimit;
+
+use super::quota_share::QuotaShare;
 use super::rules::ClassRules;
 use super::timetable::MARGIN_MS;
 
@@ -15,9 +18,11 @@ const MOMENTS_MAX: u64 = 1_000;
 /// Turns are taken for so long in advance, if that many are waited for.
 const AHEAD: Duration = Duration::from_millis(500);
 
-/// What is shared of a class's rules. `windows` is not empty.
+/// What is shared of a class's rules, as it is in force. `windows` is not empty.
 #[derive(Debug, Clone)]
 pub(super) struct SharedRules {
+    /// All that is allowed, of what is shared, and the share that this process is to use.
+    whole: ClassRules,
     pub(super) windows: Vec<Window>,
     pub(super) spacing_ms: u64,
     pub(super) paced: Option<Paced>,
@@ -42,25 +47,46 @@ pub(super) struct Paced {
 impl SharedRules {
     /// `None` if nothing of it can be shared, or has to be.
     pub(super) fn new(rules: &ClassRules) -> Option<Self> {
-        let shared = |per: Duration, limit: u32| per <= PER_MAX && limit <= LIMIT_MAX;
-        let windows: Vec<_> = rules.windows.iter().filter(|w| shared(w.per, w.limit)).collect();
-        let longest = windows.iter().map(|w| ms(w.per)).max()?;
-        let limit = windows.iter().map(|w| w.limit).max()?;
+        let mut whole = rules.clone();
+        whole.windows.retain(|window| window.per <= PER_MAX && window.limit <= LIMIT_MAX);
+        (!whole.windows.is_empty()).then(|| Self::of(whole.clone(), whole.share, &[]))
+    }
+
+    fn of(whole: ClassRules, share: QuotaShare, reported: &[BudgetLimit]) -> Self {
+        let said = |per| reported.iter().find(|said| said.per_ms == ms(per)).map(|said| said.limit);
+        let rules = whole.in_force(share, said);
+        let longest = rules.windows.iter().map(|w| ms(w.per)).max().unwrap_or(0);
+        let limit = rules.windows.iter().map(|w| w.limit).max().unwrap_or(0);
         let paced = rules.paced_window().filter(|_| rules.spacing.is_zero()).and_then(|index| {
-            let rule = rules.windows.get(index).filter(|w| shared(w.per, w.limit))?;
+            let rule = rules.windows.get(index)?;
             let pace_us = u64::try_from(rule.pace().as_micros()).unwrap_or(u64::MAX);
             Some(Paced { per_ms: ms(rule.per), burst: rules.burst.unwrap_or(rule.limit / 3), pace_us })
         });
         let quantum_ms = if u64::from(limit) <= MOMENTS_MAX { 1 } else { longest.div_ceil(MOMENTS_MAX) };
-        let windows = windows.into_iter().map(|w| Window { limit: w.limit.max(1), per_ms: ms(w.per) });
-        Some(Self { windows: windows.collect(), spacing_ms: ms(rules.spacing), paced, quantum_ms })
+        let windows = rules.windows.iter().map(|w| Window { limit: w.limit.max(1), per_ms: ms(w.per) });
+        Self { windows: windows.collect(), spacing_ms: ms(rules.spacing), paced, quantum_ms, whole }
     }
 
-    /// Adopts a lower limit that the vendor reports.
-    pub(super) fn cap(&mut self, per_ms: u64, limit: u32) {
-        for window in self.windows.iter_mut().filter(|window| window.per_ms == per_ms) {
-            window.limit = window.limit.min(limit.max(1));
-        }
+    /// From now on this process is to use that share. Until [`SharedRules::in_force`] nothing else changes.
+    pub(super) fn set_share(&mut self, share: QuotaShare) {
+        self.whole.share = share;
+    }
+
+    /// In millionths, for others.
+    pub(super) fn share_ppm(&self) -> u32 {
+        self.whole.share.millionths()
+    }
+
+    /// The rules that are in force between processes which were told to use these shares, of which the smallest counts,
+    /// and what the vendor reports.
+    pub(super) fn in_force<'a>(
+        &self,
+        shares: impl Iterator<Item = &'a u32>,
+        reported: &[BudgetLimit],
+    ) -> Self {
+        let smallest = shares.copied().map(QuotaShare::from_millionths).min();
+        let share = smallest.map_or(self.whole.share, |others| others.min(self.whole.share));
+        Self::of(self.whole.clone(), share, reported)
     }
 
     pub(super) fn longest_ms(&self) -> u64 {

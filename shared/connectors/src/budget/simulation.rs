@@ -1,16 +1,18 @@
 //! Several processes, a board and a vendor, in virtual time.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use protocol::BudgetEntry;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::board::{BoardAway, BudgetBoard, Posted, Sharing, Written};
 use super::budget::{Budget, BudgetKey};
+use super::quota_share::QuotaShare;
 use super::rules::{ClassRules, WindowRule};
 use super::state::Reported;
 
@@ -39,9 +41,11 @@ impl Link {
         self.board.asked.fetch_add(1, Ordering::Relaxed);
         if self.cut.load(Ordering::Relaxed) { Err(BoardAway("cut".to_owned())) } else { Ok(()) }
     }
+}
 
+impl Board {
     fn now_ms(&self) -> u64 {
-        1_000_000_000 + u64::try_from(self.board.begun.elapsed().as_millis()).unwrap()
+        1_000_000_000 + u64::try_from(self.begun.elapsed().as_millis()).unwrap()
     }
 }
 
@@ -64,7 +68,7 @@ impl BudgetBoard for Link {
             return Ok(Written::Conflict);
         }
         let revision = self.board.revision.fetch_add(1, Ordering::Relaxed) + 1;
-        self.board.stored_at.store(self.now_ms(), Ordering::Relaxed);
+        self.board.stored_at.store(self.board.now_ms(), Ordering::Relaxed);
         values.insert(key.to_owned(), (value, revision));
         Ok(Written::Stored(revision))
     }
@@ -75,6 +79,8 @@ impl BudgetBoard for Link {
 pub(super) struct Vendor {
     /// Says nothing of what it counts.
     silent: AtomicBool,
+    /// Allows so many fewer than [`LIMIT`].
+    pub(super) fewer: AtomicU32,
     arrived: Mutex<VecDeque<Instant>>,
     accepted: AtomicU64,
     refused: AtomicU64,
@@ -87,14 +93,15 @@ impl Vendor {
         while arrived.front().is_some_and(|at| *at + PER <= now) {
             arrived.pop_front();
         }
-        if arrived.len() >= LIMIT as usize {
+        let limit = LIMIT - self.fewer.load(Ordering::Relaxed);
+        if arrived.len() >= limit as usize {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return None;
         }
         arrived.push_back(now);
         self.accepted.fetch_add(1, Ordering::Relaxed);
-        let remaining = LIMIT - u32::try_from(arrived.len()).unwrap();
-        Some(Reported { per: PER, limit: LIMIT, remaining })
+        let remaining = limit - u32::try_from(arrived.len()).unwrap();
+        Some(Reported { per: PER, limit, remaining })
     }
 
     pub(super) fn in_window(&self) -> usize {
@@ -139,31 +146,59 @@ impl World {
         world
     }
 
-    /// Turns that the timetable has of the last window.
-    pub(super) fn turns_in_window(&self) -> usize {
+    /// What is on the board.
+    pub(super) fn entry(&self) -> BudgetEntry {
         let values = self.board.values.lock().unwrap();
         let (value, _) = values.values().next().unwrap();
-        let entry: protocol::BudgetEntry = serde_json::from_slice(value).unwrap();
-        let now_ms = 1_000_000_000 + u64::try_from(self.board.begun.elapsed().as_millis()).unwrap();
-        entry.turns.between(now_ms - 10_000, now_ms) as usize
+        serde_json::from_slice(value).unwrap()
+    }
+
+    /// By the board's clock.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.board.now_ms()
+    }
+
+    /// Turns that the timetable has of the last window.
+    pub(super) fn turns_in_window(&self) -> usize {
+        let now_ms = self.now_ms();
+        self.entry().turns.between(now_ms - 10_000, now_ms) as usize
     }
 
     pub(super) fn budget(&self, name: &str) -> Arc<Budget> {
+        self.budget_of(name, QuotaShare::ALL)
+    }
+
+    /// Of which only a share is used.
+    pub(super) fn budget_of(&self, name: &str, share: QuotaShare) -> Arc<Budget> {
         let rules = ClassRules {
             class: CLASS,
             windows: vec![WindowRule { limit: LIMIT, per: PER }],
             spacing: Duration::ZERO,
             burst: None,
             is_quota: true,
+            share,
         };
-        let link = Link { board: Arc::clone(&self.board), cut: Arc::clone(&self.cut) };
-        let sharing = Sharing { board: Arc::new(link), name: name.to_owned() };
         let key = BudgetKey { connector: "hubspot", account_id: "1".into(), class: CLASS };
-        Arc::new(Budget::new(key, &rules, Some(&sharing)))
+        Arc::new(Budget::new(key, &rules, Some(&self.sharing(name))))
+    }
+
+    /// What a process shares its budgets with.
+    pub(super) fn sharing(&self, name: &str) -> Sharing {
+        let link = Link { board: Arc::clone(&self.board), cut: Arc::clone(&self.cut) };
+        Sharing { board: Arc::new(link), name: name.to_owned() }
     }
 
     pub(super) fn process(&self, name: &str, callers: u64, latency: std::ops::Range<u64>) -> Process {
-        let budget = self.budget(name);
+        self.process_with(self.budget(name), name, callers, latency)
+    }
+
+    pub(super) fn process_with(
+        &self,
+        budget: Arc<Budget>,
+        name: &str,
+        callers: u64,
+        latency: std::ops::Range<u64>,
+    ) -> Process {
         let mut tasks = JoinSet::new();
         for caller in 0..callers {
             let (budget, vendor, latency) = (Arc::clone(&budget), Arc::clone(&self.vendor), latency.clone());

@@ -4,11 +4,12 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use super::pacer::Pacer;
+use super::quota_share::QuotaShare;
 use super::rules::ClassRules;
 use super::window::WindowLog;
 
 /// The longest the vendor's word to wait is believed: a day, the longest documented wait (HubSpot 477).
-const HOLD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const HOLD_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Requests that may leave together when their turns were not taken before. A step of a slow account makes several at
 /// once and then waits for all of them; the window holds whatever the pacer lets pass.
@@ -17,6 +18,10 @@ const PACED_TOGETHER: NonZeroU32 = NonZeroU32::new(4).unwrap();
 /// The state of a budget.
 #[derive(Debug)]
 pub(super) struct State {
+    rules: ClassRules,
+    share: QuotaShare,
+    /// What the vendor last said that it allows, by the window's length.
+    reported: Vec<(Duration, u32)>,
     windows: Vec<WindowLog>,
     paced: Option<Paced>,
     spacer: Option<Pacer>,
@@ -31,6 +36,16 @@ struct Paced {
     window: usize,
     burst: u32,
     pacer: Pacer,
+}
+
+impl Paced {
+    fn new(rules: &ClassRules, now: Instant) -> Option<Self> {
+        // A class with a spacing of its own is even already.
+        let window = rules.paced_window().filter(|_| rules.spacing.is_zero())?;
+        let rule = rules.windows.get(window)?;
+        let burst = rules.burst.unwrap_or(rule.limit / 3);
+        Some(Self { window, burst, pacer: Pacer::new(rule.pace(), PACED_TOGETHER, now)? })
+    }
 }
 
 /// Whether a request may be sent.
@@ -68,16 +83,35 @@ pub(crate) struct Reported {
 
 impl State {
     pub(super) fn new(rules: &ClassRules, now: Instant) -> Self {
-        let windows = rules.windows.iter().map(|rule| WindowLog::new(rule.limit, rule.per)).collect();
-        let spacer = Pacer::new(rules.spacing, NonZeroU32::MIN, now);
-        // A class with a spacing of its own is even already.
-        let paced_window = if spacer.is_some() { None } else { rules.paced_window() };
-        let paced = paced_window.and_then(|window| {
-            let rule = rules.windows.get(window)?;
-            let burst = rules.burst.unwrap_or(rule.limit / 3);
-            Some(Paced { window, burst, pacer: Pacer::new(rule.pace(), PACED_TOGETHER, now)? })
-        });
-        Self { windows, paced, spacer, held_until: None, started: 0 }
+        let in_force = rules.in_force(rules.share, |_| None);
+        Self {
+            rules: rules.clone(),
+            share: rules.share,
+            reported: Vec::new(),
+            windows: in_force.windows.iter().map(|rule| WindowLog::new(rule.limit, rule.per)).collect(),
+            paced: Paced::new(&in_force, now),
+            spacer: Pacer::new(rules.spacing, NonZeroU32::MIN, now),
+            held_until: None,
+            started: 0,
+        }
+    }
+
+    /// From now on that share of a quota is used.
+    pub(super) fn set_share(&mut self, share: QuotaShare, now: Instant) {
+        self.share = share;
+        self.set_limits(now);
+    }
+
+    fn set_limits(&mut self, now: Instant) {
+        let reported = |per| self.reported.iter().find(|(of, _)| *of == per).map(|(_, limit)| *limit);
+        let in_force = self.rules.in_force(self.share, reported);
+        let mut changed = false;
+        for (window, rule) in self.windows.iter_mut().zip(&in_force.windows) {
+            changed |= window.set_limit(rule.limit);
+        }
+        if changed {
+            self.paced = Paced::new(&in_force, now);
+        }
     }
 
     /// Occupies a slot in every window, if that is allowed now.
@@ -133,7 +167,7 @@ impl State {
     /// counts beyond that is certainly not ours. (Comparing with today's count alone would
     /// blame others for our own requests whenever an answer is slow.)
     pub(super) fn observe(&mut self, sent: &Sent, reported: Reported, now: Instant) {
-        self.cap(reported);
+        self.believe(reported, now);
         let sent_since = u32::try_from(self.started.saturating_sub(sent.number)).unwrap_or(u32::MAX);
         for (window, used_when_sent) in self.windows.iter_mut().zip(&sent.used) {
             if window.per() != reported.per {
@@ -146,11 +180,15 @@ impl State {
         }
     }
 
-    /// Adopts a lower limit that the vendor reports.
-    pub(super) fn cap(&mut self, reported: Reported) {
-        for window in self.windows.iter_mut().filter(|window| window.per() == reported.per) {
-            window.cap(reported.limit);
+    /// Adopts the limit that the vendor reports, if it is lower than the configured one.
+    pub(super) fn believe(&mut self, reported: Reported, now: Instant) {
+        let Reported { per, limit, .. } = reported;
+        if self.reported.contains(&(per, limit)) || !self.windows.iter().any(|window| window.per() == per) {
+            return;
         }
+        self.reported.retain(|(other, _)| *other != per);
+        self.reported.push((per, limit));
+        self.set_limits(now);
     }
 
     /// Accounts for requests that were made before the account was known.

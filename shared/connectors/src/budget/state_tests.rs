@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 
+use super::quota_share::QuotaShare;
 use super::rules::{ClassRules, WindowRule};
 use super::state::{Reported, Sent, State, Turn};
 
 const MS: Duration = Duration::from_millis(1);
 
 fn rules(windows: Vec<WindowRule>, spacing: Duration) -> ClassRules {
-    ClassRules { class: "objects", windows, spacing, burst: None, is_quota: true }
+    ClassRules { class: "objects", windows, spacing, burst: None, is_quota: true, share: QuotaShare::ALL }
 }
 
 /// Sends as greedily as `state` allows; `latencies` are (until arrival, from arrival to the answer) in ms.
@@ -143,6 +144,30 @@ fn a_vendor_that_allows_less_than_configured_is_believed() {
     let sent = take(&mut state, now);
     state.observe(&sent, Reported { per: 10_000 * MS, limit: 5, remaining: 4 }, now);
     assert_eq!(free(&mut state, now), 4);
+}
+
+#[test]
+fn of_a_limit_that_the_vendor_lowers_the_share_is_used_and_it_may_rise_again() {
+    let now = Instant::now();
+    let mut rules = rules(vec![WindowRule { limit: 100, per: 10_000 * MS }], Duration::ZERO);
+    rules.share = QuotaShare::DEFAULT;
+    let mut state = State::new(&rules, now);
+    for (reported, used) in [(190, 90), (50, 45), (80, 72), (80, 72), (100, 90), (0, 1)] {
+        state.believe(Reported { per: 10_000 * MS, limit: reported, remaining: 0 }, now);
+        assert_eq!(free(&mut state, now), used, "{reported}");
+    }
+}
+
+#[test]
+fn a_share_that_changes_is_paced_anew() {
+    let start = Instant::now();
+    let mut state =
+        State::new(&rules(vec![WindowRule { limit: 90, per: 10_000 * MS }], Duration::ZERO), start);
+    state.set_share(QuotaShare::new(0.5).unwrap(), start);
+    let arrived = arrivals(&mut state, start, &[(5, 5); 1_000]);
+    let steady = arrived.iter().zip(&arrived[1..]).skip(90).map(|(a, b)| *b - *a);
+    let silence = steady.max().unwrap();
+    assert!(silence < 2_000 * MS, "there was silence for {silence:?}");
 }
 
 #[test]

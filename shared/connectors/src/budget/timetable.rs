@@ -5,7 +5,7 @@
 //! where every window has room, so whoever wins the race: no window of all turns together holds more than its limit.
 //! A turn that nobody uses is merely wasted, so a process that dies with some harms nobody.
 
-use protocol::{BUDGET_VERSION, BudgetEntry, BudgetWindow, Turns};
+use protocol::{BUDGET_VERSION, BudgetEntry, BudgetLimit, BudgetWindow, Turns};
 
 use super::shared_rules::{SharedRules, Window};
 
@@ -76,9 +76,18 @@ pub(super) struct Taken {
 impl SharedRules {
     /// Says what the process has to say and takes turns, all in the entry.
     pub(super) fn apply(&self, entry: &mut BudgetEntry, ask: &Ask) -> Taken {
+        self.tidy(entry, ask.now_ms);
+        entry.workers.insert(ask.name.clone(), ask.now_ms);
+        entry.shares_ppm.insert(ask.name.clone(), self.share_ppm());
+        if let Some(observed) = ask.observed.filter(|o| self.windows.iter().any(|w| w.per_ms == o.per_ms)) {
+            note_limit(&mut entry.reported, observed.into());
+        }
+        self.in_force(entry.shares_ppm.values(), &entry.reported).take(entry, ask)
+    }
+
+    /// By rules that are in force.
+    fn take(&self, entry: &mut BudgetEntry, ask: &Ask) -> Taken {
         let now_ms = ask.now_ms;
-        self.tidy(entry, now_ms);
-        entry.workers.insert(ask.name.clone(), now_ms);
         for report in &ask.reports {
             self.note(entry, *report);
         }
@@ -125,6 +134,8 @@ impl SharedRules {
         while entry.workers.len() >= WORKERS_MAX {
             entry.workers.pop_first();
         }
+        entry.shares_ppm.retain(|name, _| entry.workers.contains_key(name));
+        entry.reported.retain(|said| said.at_ms <= latest);
     }
 
     fn note(&self, entry: &mut BudgetEntry, report: Report) {
@@ -198,6 +209,21 @@ impl SharedRules {
             entry.turns.add(self.round_up(at), 1);
         }
         entry.grid_until_ms = Some(until);
+    }
+}
+
+impl From<Observed> for BudgetLimit {
+    fn from(Observed { per_ms, limit, answered_ms, .. }: Observed) -> Self {
+        Self { limit, per_ms, at_ms: answered_ms }
+    }
+}
+
+/// Of what the vendor said of a window its last word counts.
+pub(super) fn note_limit(reported: &mut Vec<BudgetLimit>, said: BudgetLimit) {
+    match reported.iter_mut().find(|other| other.per_ms == said.per_ms) {
+        Some(other) if other.at_ms > said.at_ms => {}
+        Some(other) => *other = said,
+        None => reported.push(said),
     }
 }
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::budget::QuotaShare;
 use crate::budget::rules::{ClassRules, WindowRule};
 
 const START: u64 = 1_700_000_000_000;
@@ -10,14 +11,13 @@ const START: u64 = 1_700_000_000_000;
 fn rules(windows: &[(u32, u64)], spacing_ms: u64) -> SharedRules {
     let window =
         |(limit, per_ms): &(u32, u64)| WindowRule { limit: *limit, per: Duration::from_millis(*per_ms) };
-    let rules = ClassRules {
-        class: "objects",
-        windows: windows.iter().map(window).collect(),
-        spacing: Duration::from_millis(spacing_ms),
-        burst: None,
-        is_quota: true,
-    };
-    SharedRules::new(&rules).unwrap()
+    let spacing = Duration::from_millis(spacing_ms);
+    SharedRules::new(&class(windows.iter().map(window).collect(), spacing)).unwrap()
+}
+
+fn class(windows: Vec<WindowRule>, spacing: Duration) -> ClassRules {
+    let share = QuotaShare::ALL;
+    ClassRules { class: "objects", windows, spacing, burst: None, is_quota: true, share }
 }
 
 fn hubspot() -> SharedRules {
@@ -267,8 +267,7 @@ fn what_somebody_wrote_by_hand_stops_nobody_for_ever() {
 #[test]
 fn a_limit_that_is_none_and_a_daily_one_are_not_shared() {
     let shared = |windows: Vec<WindowRule>| {
-        let class = ClassRules { class: "x", windows, spacing: Duration::ZERO, burst: None, is_quota: true };
-        SharedRules::new(&class).map(|rules| rules.windows.len())
+        SharedRules::new(&class(windows, Duration::ZERO)).map(|rules| rules.windows.len())
     };
     let window = |limit, secs| WindowRule { limit, per: Duration::from_secs(secs) };
     assert_eq!(shared(vec![window(1_000_000, 10)]), None);

@@ -77,10 +77,9 @@ impl WindowLog {
         }
     }
 
-    /// Adopts a lower limit that the vendor reports. A higher one is not adopted: the configured limit leaves
-    /// room for others on purpose.
-    pub(super) fn cap(&mut self, limit: u32) {
-        self.limit = self.limit.min(limit.max(1));
+    /// From now on another limit holds; whether it is another.
+    pub(super) fn set_limit(&mut self, limit: u32) -> bool {
+        std::mem::replace(&mut self.limit, limit.max(1)) != self.limit
     }
 
     fn occupy(&mut self, counted_until: Instant) {
@@ -129,7 +128,7 @@ mod tests {
             window.start();
             window.finish(start + second * SECOND);
         }
-        window.cap(1);
+        assert!(window.set_limit(1) && !window.set_limit(0));
         assert_eq!(window.free(start + 3 * SECOND), 0);
         assert_eq!(window.next_free(start + 3 * SECOND), Some(start + 12 * SECOND + EDGE));
     }

@@ -39,10 +39,11 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// `Retry-After` in seconds. The form with a date is not used by any vendor here and counts as missing.
+    /// `Retry-After` in seconds. The form with a date is not used by any vendor here and counts as missing; so does 0,
+    /// which says nothing of when it would be otherwise.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         let seconds = self.header(RETRY_AFTER.as_str())?.trim().parse::<f64>().ok()?;
-        Duration::try_from_secs_f64(seconds).ok()
+        Duration::try_from_secs_f64(seconds).ok().filter(|wait| !wait.is_zero())
     }
 }
 

@@ -108,8 +108,12 @@ mod tests {
     }
 
     async fn run(wait: Wait) -> (u32, Duration, SourceError) {
+        run_by(POLICY, wait).await
+    }
+
+    async fn run_by(policy: Policy, wait: Wait) -> (u32, Duration, SourceError) {
         let (mut sent, started) = (1, Instant::now());
-        let mut retries = Retries::new(POLICY);
+        let mut retries = Retries::new(policy);
         loop {
             match retries.wait_after(failure(wait)).await {
                 Ok(()) => sent += 1,
@@ -124,6 +128,14 @@ mod tests {
         assert_eq!(sent, 4);
         assert_eq!(took.as_secs(), 14);
         assert_eq!(error.class, ErrorClass::Transient);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_pause_a_request_is_sent_again_at_once_and_no_more_often() {
+        let http = HttpConfig { retry_base_ms: 0, ..HttpConfig::default() };
+        assert_eq!(http.problems(), [""; 0]);
+        let (sent, took, _) = run_by(Policy::new(&http), Wait::Backoff { at_least: Duration::ZERO }).await;
+        assert_eq!((sent, took), (4, Duration::ZERO));
     }
 
     #[tokio::test(start_paused = true)]

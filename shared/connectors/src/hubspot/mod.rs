@@ -28,7 +28,7 @@ use self::errors::HubspotDialect;
 use self::objects::{BASE_URL, OBJECTS, PAGE_SIZE_MAX, SEARCH, SEARCH_SIZE_MAX, TOKENS};
 use self::session::{HubspotSession, Sizes};
 use self::tokens::{Door, Tokens};
-use crate::budget::{ClassRules, Ledger};
+use crate::budget::{ClassRules, Ledger, QuotaShare};
 use crate::http::HttpClient;
 use crate::registry::Parts;
 use crate::{Connection, Connector, ConnectorSpec, Host, Session, SourceError, config};
@@ -94,7 +94,7 @@ impl Connector for Hubspot {
         let door = || Door {
             http: Arc::clone(&self.http),
             base_url: self.base_url.clone(),
-            budget: self.ledger.budget(SPEC.name, account, &self.tokens),
+            budget: self.ledger.budget(SPEC.name, account, &self.tokens, None),
             dialect: Arc::clone(&dialect),
         };
         connection.utc_offset_ms.into_iter().for_each(|ms| dialect.know_utc_offset(ms));
@@ -107,9 +107,10 @@ impl Connector for Hubspot {
                 (api.account_id(&budget).await?, budget.used())
             }
         };
-        let objects = self.ledger.budget(SPEC.name, &account_id, &self.objects);
+        let share = connection.quota_share.and_then(QuotaShare::new);
+        let objects = self.ledger.budget(SPEC.name, &account_id, &self.objects, share);
         objects.add_foreign(spent);
-        let search = self.ledger.budget(SPEC.name, &account_id, &self.search);
+        let search = self.ledger.budget(SPEC.name, &account_id, &self.search, share);
         let sizes = Sizes { page: self.page_size, search: self.search_size, slow: self.slow };
         Ok(Box::new(HubspotSession::new(api, host, account_id, (objects, search), sizes)))
     }

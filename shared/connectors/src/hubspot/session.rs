@@ -15,7 +15,7 @@ use super::page::{Listed, Records, Wanted};
 use super::position::{Checkpoint, Millis, Place, Window};
 use super::wide::Pace;
 use super::{associations, owners, small, stages};
-use crate::budget::Budget;
+use crate::budget::Stake;
 use crate::{Difference, ErrorClass, Host, Next, Page, Position, Session, SourceError};
 
 /// An account.
@@ -23,8 +23,8 @@ pub(super) struct HubspotSession {
     pub(super) api: Api,
     pub(super) host: Arc<dyn Host>,
     account_id: String,
-    pub(super) objects: Arc<Budget>,
-    pub(super) search: Arc<Budget>,
+    pub(super) objects: Stake,
+    pub(super) search: Stake,
     pub(super) sizes: Sizes,
     pub(super) pace: Pace,
     described: Vec<Described>,
@@ -52,7 +52,7 @@ impl HubspotSession {
         api: Api,
         host: Arc<dyn Host>,
         account_id: String,
-        (objects, search): (Arc<Budget>, Arc<Budget>),
+        (objects, search): (Stake, Stake),
         sizes: Sizes,
     ) -> Self {
         let described = SPEC.object_names().into_iter().filter_map(|name| objects::find(&name));

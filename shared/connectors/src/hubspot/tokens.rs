@@ -16,7 +16,7 @@ use super::api::address;
 use super::errors::HubspotDialect;
 use super::objects::{SPEC, TOKEN_PATH};
 use super::position::Millis;
-use crate::budget::Budget;
+use crate::budget::Stake;
 use crate::http::{Call, HttpClient, Unreadable};
 use crate::{Credentials, ErrorClass, Host, SourceError};
 
@@ -43,7 +43,7 @@ pub(super) struct Token {
 pub(super) struct Door {
     pub(super) http: Arc<HttpClient>,
     pub(super) base_url: Url,
-    pub(super) budget: Arc<Budget>,
+    pub(super) budget: Stake,
     pub(super) dialect: Arc<HubspotDialect>,
 }
 

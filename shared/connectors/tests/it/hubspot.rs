@@ -23,6 +23,7 @@ pub fn connection(portal: u64) -> Connection {
         account_id: Some(portal.to_string()),
         utc_offset_ms: None,
         credentials: Credentials::new(json!({"accessToken": RunningLab::token(portal)})),
+        quota_share: None,
     }
 }
 

@@ -89,6 +89,7 @@ async fn a_full_day_is_waited_out_until_the_accounts_own_midnight() {
         account_id: None,
         utc_offset_ms: None,
         credentials: Credentials::new(json!({"accessToken": RunningLab::token(PORTAL)})),
+        quota_share: None,
     };
     let session = hubspot(&registry).open(connection, Arc::new(RememberingHost::default())).await.unwrap();
     lab.set_faults(vec![FaultRule::new(FaultKind::DailyLimit)]).unwrap();
@@ -160,6 +161,7 @@ async fn no_secret_of_a_session_is_in_any_error() {
             account_id: Some("1".to_owned()),
             utc_offset_ms: None,
             credentials: Credentials::new(oauth()),
+            quota_share: None,
         };
         let host = Arc::new(RememberingHost::default());
         let session = hubspot(&registry).open(connection, host).await.unwrap();

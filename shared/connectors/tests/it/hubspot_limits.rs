@@ -1,12 +1,14 @@
 //! HubSpot's rate limits, against the lab, which counts exactly.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use connectors::{ErrorClass, HttpConfig, Next, Registry};
+use connectors::{Connection, ErrorClass, HttpConfig, Next, Registry};
 use lab::{FaultKind, FaultRule, LabConfig, RunningLab};
 use serde_json::json;
 
-use crate::hubspot::{PORTAL, config, contacts, impatient, open};
+use crate::conformance::RememberingHost;
+use crate::hubspot::{PORTAL, config, connection, contacts, hubspot, impatient, open};
 
 async fn strict_lab() -> RunningLab {
     let config =
@@ -18,7 +20,8 @@ async fn strict_lab() -> RunningLab {
 #[tokio::test]
 async fn sessions_of_one_account_use_its_whole_limit_together_and_are_never_refused() {
     let lab = strict_lab().await;
-    let registry = Registry::new(&config(&lab.url, json!({"page_size": 10})), impatient()).unwrap();
+    let settings = json!({"page_size": 10, "quota_share": 1});
+    let registry = Registry::new(&config(&lab.url, settings), impatient()).unwrap();
     let mut sessions = tokio::task::JoinSet::new();
     for _ in 0..4 {
         let session = open(&registry, PORTAL).await;
@@ -40,6 +43,22 @@ async fn sessions_of_one_account_use_its_whole_limit_together_and_are_never_refu
     let view = registry.budgets().into_iter().find(|budget| budget.class == "objects").unwrap();
     assert_eq!((view.in_flight, view.windows[0].limit), (0, 90));
     assert!(view.windows[0].remaining < 90, "{view:?}");
+}
+
+#[tokio::test]
+async fn of_what_the_account_is_allowed_the_connection_says_how_much_is_used() {
+    let lab = strict_lab().await;
+    let registry = Registry::new(&config(&lab.url, json!({})), impatient()).unwrap();
+    let limit = || registry.budgets()[0].windows[0].limit;
+    let usual = open(&registry, PORTAL).await;
+    assert_eq!(limit(), 90, "of 100");
+    usual.page(&contacts(), None).await.unwrap();
+    assert_eq!(limit(), 81, "of 90, as the lab says");
+    let modest = Connection { quota_share: Some(0.5), ..connection(PORTAL) };
+    let modest = hubspot(&registry).open(modest, Arc::new(RememberingHost::default())).await.unwrap();
+    assert_eq!(limit(), 45);
+    drop(modest);
+    assert_eq!(limit(), 81);
 }
 
 #[tokio::test]
@@ -112,7 +131,7 @@ async fn requests_that_others_make_with_the_account_are_left_room_for() {
 async fn a_retry_takes_a_slot_of_its_own() {
     let lab = strict_lab().await;
     let http = HttpConfig { retries: 2, ..impatient() };
-    let registry = Registry::new(&config(&lab.url, json!({})), http).unwrap();
+    let registry = Registry::new(&config(&lab.url, json!({"quota_share": 1})), http).unwrap();
     let session = open(&registry, PORTAL).await;
     lab.set_faults(vec![FaultRule::status(500, 2)]).unwrap();
     session.page(&contacts(), None).await.unwrap();

@@ -42,6 +42,7 @@ impl World {
             account_id: Some(PORTAL.to_string()),
             utc_offset_ms: None,
             credentials: Credentials::new(credentials),
+            quota_share: None,
         };
         hubspot(&self.registry).open(connection, host).await
     }
@@ -121,6 +122,7 @@ async fn an_account_that_is_not_known_yet_is_found_with_a_fresh_token() {
         account_id: None,
         utc_offset_ms: None,
         credentials: Credentials::new(expired),
+        quota_share: None,
     };
     let host = Arc::clone(&world.host) as Arc<dyn Host>;
     let session = hubspot(&world.registry).open(connection, host).await.unwrap();
@@ -255,6 +257,7 @@ async fn a_token_that_could_not_be_stored_is_not_used_and_stored_by_the_next_who
         account_id: Some(PORTAL.to_string()),
         utc_offset_ms: None,
         credentials: Credentials::new(none),
+        quota_share: None,
     };
     let session = hubspot(&registry).open(connection, Arc::clone(&host) as Arc<dyn Host>).await.unwrap();
     let error = session.page(&contacts(), None).await.unwrap_err();

@@ -87,6 +87,8 @@ pub struct Claimed {
     pub account_id: Option<String>,
     /// How far the account's clock is ahead of UTC, in milliseconds, once known.
     pub utc_offset_ms: Option<i64>,
+    /// How much of what the vendor allows the account may be used; `None`: what the operator has configured.
+    pub quota_share: Option<f64>,
     /// The credentials, opened; `None` if the connection is gone, an error if they were sealed with another key.
     pub credentials: Result<Option<Value>, StoreError>,
     /// Where each object is: what this job committed before, if it ran before, and the checkpoint of earlier jobs.
@@ -118,6 +120,7 @@ struct Extras {
     takeovers_in_vain: i32,
     account_id: Option<String>,
     utc_offset_ms: Option<i64>,
+    quota_share: Option<f64>,
     credentials: Option<Vec<u8>>,
     generation: Option<i32>,
     cursors: Value,
@@ -132,8 +135,7 @@ impl Store {
     /// # Errors
     /// If Postgres is not available.
     pub async fn claim(&self, job_id: JobId, holder: &str, lease: Duration) -> Result<Claim, StoreError> {
-        let token = Uuid::new_v4();
-        let mut control = self.control().await?;
+        let (token, mut control) = (Uuid::new_v4(), self.control().await?);
         let row = sqlx::query!(
             r#"WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true)),
                claimed AS (
@@ -150,7 +152,7 @@ impl Store {
                )
                SELECT j.id, sync_id, job_type, j.workspace_id, scope, status, priority, payload, progress, attempts, max_attempts, takeovers,
                       last_error, attempt_errors, cancel_requested_at, retry_of, j.created_at, started_at, completed_at, result, waiting_reason, run_at, revision,
-                      takeovers_in_vain, c.account_id AS "account_id?", c.utc_offset_ms AS "utc_offset_ms?", c.credentials AS "credentials?", c.generation AS "generation?",
+                      takeovers_in_vain, c.account_id AS "account_id?", c.utc_offset_ms AS "utc_offset_ms?", c.quota_share AS "quota_share?", c.credentials AS "credentials?", c.generation AS "generation?",
                       (SELECT coalesce(jsonb_agg(CASE WHEN k.job_id = j.id THEN to_jsonb(k)
                            ELSE jsonb_build_object('object', object, 'checkpoint', checkpoint) END), '[]')
                        FROM cursors k
@@ -170,6 +172,7 @@ impl Store {
             takeovers_in_vain: r.takeovers_in_vain,
             account_id: r.account_id,
             utc_offset_ms: r.utc_offset_ms,
+            quota_share: r.quota_share,
             credentials: r.credentials,
             generation: r.generation,
             cursors: r.cursors,
@@ -250,8 +253,17 @@ impl Store {
         };
         let cursors = serde_json::from_value(extras.cursors).map_err(corrupt)?;
         let takeovers_in_vain = extras.takeovers_in_vain.unsigned_abs();
-        let Extras { account_id, utc_offset_ms, .. } = extras;
-        Ok(Claimed { lease, job, takeovers_in_vain, account_id, utc_offset_ms, credentials, cursors })
+        let Extras { account_id, utc_offset_ms, quota_share, .. } = extras;
+        Ok(Claimed {
+            lease,
+            job,
+            takeovers_in_vain,
+            account_id,
+            utc_offset_ms,
+            quota_share,
+            credentials,
+            cursors,
+        })
     }
 
     /// Renews the lease while nothing is committed: during a long wait for the vendor. Answers whether somebody asked

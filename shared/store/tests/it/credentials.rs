@@ -1,6 +1,6 @@
 use protocol::JobStatus;
 use serde_json::json;
-use store::{Claim, Claimed, Ending, PageBatch, StoreError};
+use store::{Claim, Claimed, Ending, PageBatch, StoreError, StoredConnection};
 
 use crate::fixture::{LEASE, World, deal, deals, progress, store_at, workspace};
 
@@ -11,7 +11,7 @@ async fn credentials_come_back_as_they_were_stored_and_are_not_stored_in_plain()
     let world = World::new().await;
     let credentials = json!({"token": SECRET, "nested": {"scopes": ["a", "b"]}});
     let (acme, hubspot) = (workspace("acme"), "hubspot".parse().unwrap());
-    world.store.put_connection(&acme, &hubspot, &credentials).await.unwrap();
+    world.store.put_connection(&acme, &hubspot, &credentials, None).await.unwrap();
     assert_eq!(world.running().await.credentials.unwrap(), Some(credentials));
 
     let plain = format!(
@@ -26,11 +26,11 @@ async fn the_same_credentials_are_sealed_differently_each_time() {
     let (acme, hubspot) = (workspace("acme"), "hubspot".parse().unwrap());
     let sealed = "SELECT credentials FROM connections WHERE workspace_id = 'acme' AND connector = 'hubspot'";
     let mut seen = Vec::new();
-    for _ in 0..2 {
-        world.store.put_connection(&acme, &hubspot, &json!({"token": SECRET})).await.unwrap();
+    for token in [SECRET, "another", SECRET] {
+        world.store.put_connection(&acme, &hubspot, &json!({"token": token}), None).await.unwrap();
         seen.push(world.one::<Vec<u8>>(sealed).await);
     }
-    assert_ne!(seen[0], seen[1]);
+    assert_ne!(seen[0], seen[2]);
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn rotated_credentials_keep_the_account_and_new_ones_forget_it() {
     assert_eq!(claimed.credentials.unwrap(), Some(json!({"token": "rotated"})));
 
     let before = world.store.connections(&acme).await.unwrap().remove(0);
-    let (stored, new) = world.store.put_connection(&acme, &hubspot, &json!({})).await.unwrap();
+    let (stored, new) = world.store.put_connection(&acme, &hubspot, &json!({}), None).await.unwrap();
     assert!(!new);
     assert_eq!((stored.account_id.as_ref(), stored.created_at), (None, before.created_at));
     assert!(stored.updated_at > before.updated_at);
@@ -81,7 +81,7 @@ async fn a_run_that_began_with_older_credentials_writes_nothing_more() {
     let world = World::new().await;
     let (acme, hubspot) = (workspace("acme"), "hubspot".parse().unwrap());
     let old = world.running().await;
-    world.store.put_connection(&acme, &hubspot, &json!({"token": "another account's"})).await.unwrap();
+    world.store.put_connection(&acme, &hubspot, &json!({"token": "another account's"}), None).await.unwrap();
     let last =
         PageBatch { done: true, checkpoint: Some(json!("old account")), ..deals(vec![deal("1", "10")]) };
     let committed = world.store.commit_pages(&old.lease, &[last], &progress(1)).await;
@@ -107,12 +107,56 @@ async fn new_credentials_forget_positions_and_where_increments_start_and_rotated
     let second = world.running().await;
     assert_eq!(second.cursors[0].checkpoint, Some(json!(7)));
     end(&world, &second).await;
-    world.store.put_connection(&acme, &hubspot, &json!({})).await.unwrap();
+    world.store.put_connection(&acme, &hubspot, &json!({"token": "new"}), None).await.unwrap();
     let third = world.running().await;
     assert_eq!(third.cursors, [], "the next sync is a full one");
     let first_page = deals(vec![deal("1", "10")]);
     world.store.commit_pages(&third.lease, &[first_page], &progress(1)).await.unwrap();
     assert_eq!(world.one::<i64>("SELECT count(checkpoint) FROM cursors").await, 0, "and the old one is gone");
+}
+
+#[tokio::test]
+async fn with_the_same_credentials_only_the_share_of_the_quota_changes() {
+    let world = World::new().await;
+    let (acme, hubspot) = (workspace("acme"), "hubspot".parse().unwrap());
+    let first = world.running().await;
+    assert_eq!(first.quota_share, None);
+    world.store.set_account(&first.lease, "account-1", Some(3_600_000)).await.unwrap();
+    let (credentials, before) = (first.credentials.as_ref().unwrap().clone().unwrap(), own(&world).await);
+    let put = world.store.put_connection(&acme, &hubspot, &credentials, Some(0.5)).await.unwrap();
+    assert_eq!(put, (StoredConnection { quota_share: Some(0.5), ..before }, false));
+    assert_eq!(own(&world).await, put.0);
+
+    // The run that is under way goes on.
+    let last = PageBatch { done: true, checkpoint: Some(json!(7)), ..deals(vec![deal("1", "10")]) };
+    world.store.commit_pages(&first.lease, &[last], &progress(1)).await.unwrap();
+    end(&world, &first).await;
+    let second = world.running().await;
+    assert_eq!((second.quota_share, second.account_id.as_deref()), (Some(0.5), Some("account-1")));
+    assert_eq!(second.cursors[0].checkpoint, Some(json!(7)));
+    let (stored, _) = world.store.put_connection(&acme, &hubspot, &credentials, None).await.unwrap();
+    assert_eq!(stored.quota_share, None);
+    let (stored, _) = world.store.put_connection(&acme, &hubspot, &json!({}), Some(1.0)).await.unwrap();
+    assert_eq!((stored.quota_share, stored.account_id), (Some(1.0), None));
+}
+
+#[tokio::test]
+async fn a_connection_whose_credentials_were_sealed_with_another_key_is_replaced() {
+    let world = World::new().await;
+    let (acme, hubspot) = (workspace("acme"), "hubspot".parse().unwrap());
+    let other = store_at(&world.env.database_url, &"f".repeat(64));
+    other.put_connection(&acme, &hubspot, &json!({"token": "acme-hubspot"}), Some(0.5)).await.unwrap();
+    let job = world.accepted().await;
+    let claim = other.claim(job.id, "worker-1", LEASE).await.unwrap();
+    let Claim::Claimed(claimed) = claim else { panic!("{claim:?}") };
+    assert_eq!(claimed.credentials.unwrap(), Some(json!({"token": "acme-hubspot"})));
+    assert_eq!((claimed.quota_share, claimed.lease.generation), (Some(0.5), 2));
+}
+
+/// The connection of `acme` to HubSpot.
+async fn own(world: &World) -> StoredConnection {
+    let stored = world.store.connections(&workspace("acme")).await.unwrap();
+    stored.into_iter().find(|connection| connection.connector.as_str() == "hubspot").unwrap()
 }
 
 #[tokio::test]

@@ -44,7 +44,10 @@ impl World {
             store.put_workspace(&workspace, "A workspace").await.unwrap();
             for connector in CONNECTORS {
                 let credentials = json!({"token": format!("{workspace}-{connector}")});
-                store.put_connection(&workspace, &connector.parse().unwrap(), &credentials).await.unwrap();
+                store
+                    .put_connection(&workspace, &connector.parse().unwrap(), &credentials, None)
+                    .await
+                    .unwrap();
             }
         }
         let pg = sqlx::postgres::PgPoolOptions::new().max_connections(3);

@@ -71,7 +71,7 @@ async fn a_job_that_is_tried_again_with_other_credentials_takes_nothing_from_the
     let world = World::new().await;
     let first = stopped(&world).await;
     let other = json!({"token": "of another account"});
-    world.store.put_connection(&workspace("acme"), &"hubspot".parse().unwrap(), &other).await.unwrap();
+    world.store.put_connection(&workspace("acme"), &"hubspot".parse().unwrap(), &other, None).await.unwrap();
     let second = retry(&world, first.job.id).await;
     assert!(second.cursors.is_empty(), "{:?}", second.cursors);
     assert_eq!(world.store.adopt_captured(&second.lease, first.job.id, 10).await.unwrap(), 0);

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Away, Desk, Known};
 use crate::budget::board::Posted;
-use crate::budget::timetable::{Ask, Report, Taken, new_entry};
+use crate::budget::timetable::{Ask, Report, Taken, new_entry, note_limit};
 
 /// What has to be reported waits so long for other business.
 const REPORT_MS: u64 = 500;
@@ -68,6 +68,7 @@ impl Desk {
             // Somebody else made it again, who may have known less.
             entry.turns.merge(&known.entry.turns);
             entry.foreign.merge(&known.entry.foreign);
+            known.entry.reported.iter().for_each(|said| note_limit(&mut entry.reported, *said));
             entry.held_until_ms = entry.held_until_ms.max(known.entry.held_until_ms);
             changed = true;
         }
@@ -100,6 +101,9 @@ impl Desk {
             }
         }
         self.held_until_ms.iter_mut().for_each(put_right);
+        self.off_grid.iter_mut().for_each(put_right);
+        put_right(&mut self.last_grid_ms);
+        // `grid_until_ms` is not this machine's: it came with an entry, in the board's time.
     }
 
     /// What was asked is in the timetable.
@@ -118,6 +122,7 @@ impl Desk {
         self.away = None;
         self.off_grid.clear();
         self.known = Some(known);
+        self.set_rules();
         self.again_ms = taken.again_ms;
         let got = u32::try_from(taken.turns.len()).unwrap_or(u32::MAX);
         self.want = self.want.saturating_sub(got);

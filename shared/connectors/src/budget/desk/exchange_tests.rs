@@ -1,15 +1,29 @@
 use super::*;
+use crate::budget::desk::{Look, Right};
+use crate::budget::quota_share::QuotaShare;
 use crate::budget::rules::{ClassRules, WindowRule};
 use crate::budget::shared_rules::SharedRules;
+use crate::budget::timetable::LATE_MS;
+
+/// A desk that knows nothing yet.
+fn new_desk(now: Instant) -> Desk {
+    let windows = vec![WindowRule { limit: 90, per: Duration::from_secs(10) }];
+    let rules = ClassRules {
+        class: "objects",
+        windows,
+        spacing: Duration::ZERO,
+        burst: None,
+        is_quota: true,
+        share: QuotaShare::ALL,
+    };
+    let id = ["hubspot", "1", "objects"].map(str::to_owned);
+    Desk::new("a".to_owned(), id, SharedRules::new(&rules).unwrap(), now)
+}
 
 /// A desk that had some turns of a timetable, at this moment of the board's clock.
 fn desk() -> (Desk, u64) {
-    let windows = vec![WindowRule { limit: 90, per: Duration::from_secs(10) }];
-    let rules =
-        ClassRules { class: "objects", windows, spacing: Duration::ZERO, burst: None, is_quota: true };
-    let id = ["hubspot", "1", "objects"].map(str::to_owned);
     let now = Instant::now();
-    let mut desk = Desk::new("a".to_owned(), id, SharedRules::new(&rules).unwrap(), now);
+    let mut desk = new_desk(now);
     desk.look(now, 3);
     let (known, _) = desk.adopt(&nothing(), now);
     commit(&mut desk, known, now);
@@ -61,4 +75,49 @@ async fn one_that_somebody_else_made_again_gets_what_only_this_process_knows() {
     assert_eq!((merged.entry.turns.after(0), merged.revision), (4 + 1, 9));
     let same = desk.known.clone().unwrap().entry;
     assert!(!desk.adopt(&posted(&same, 10), Instant::now()).1, "nothing to add to one's own");
+}
+
+/// Waits until the next request may be sent, and sends it.
+async fn send(desk: &mut Desk) -> Right {
+    loop {
+        match desk.look(Instant::now(), 1) {
+            Look::Now(right) => {
+                desk.take(right);
+                return right;
+            }
+            Look::At(at) => tokio::time::sleep_until(at).await,
+            Look::Unknown => panic!("nobody will answer"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_off_the_grid_by_a_clock_that_is_wrong_is_told_in_the_boards_time() {
+    const HOUR_MS: u64 = 3_600_000;
+    for is_fast in [true, false] {
+        let mut desk = new_desk(Instant::now());
+        desk.went_away(Instant::now());
+        let mut sent_ms = Vec::new();
+        for _ in 0..2 {
+            assert!(matches!(send(&mut desk).await, Right::Grid(_)));
+            sent_ms.push(desk.clock.ms(Instant::now()));
+        }
+        let right = |ms: u64| if is_fast { ms - HOUR_MS } else { ms + HOUR_MS };
+        let (now, now_ms) = (Instant::now(), right(desk.clock.ms(Instant::now())));
+        desk.compare_clocks(now, now, now_ms);
+
+        let mut theirs = new_entry("hubspot", "1", "objects", now_ms - 60_000);
+        theirs.at_ms = now_ms;
+        let (known, changed) = desk.adopt(&posted(&theirs, 1), now);
+        assert!(changed);
+        let told: Vec<_> = known.entry.turns.iter().map(|(at, _)| at).collect();
+        let off_by = told.iter().zip(&sent_ms).map(|(told, sent)| told.abs_diff(right(*sent)));
+        assert!(told.len() == 2 && off_by.max() <= Some(LATE_MS), "{told:?}, not {sent_ms:?}");
+
+        commit(&mut desk, known, now);
+        // Alone, it goes on with the grid as soon as it has used its turns.
+        desk.went_away(now);
+        while matches!(send(&mut desk).await, Right::Turn(_)) {}
+        assert!(now.elapsed() < Duration::from_secs(1), "{:?}", now.elapsed());
+    }
 }
