@@ -32,10 +32,26 @@ pub(super) fn change(
         revision: seq,
         attempts: 1,
         run_at: OffsetDateTime::UNIX_EPOCH,
+        cancel_requested_at: None,
     }
 }
 
-fn at(seconds: i64) -> OffsetDateTime {
+/// Rows of deals, in the transaction of the change of the job with the same number.
+pub(super) fn rows(seq: i64) -> RowWrite {
+    RowWrite {
+        seq,
+        at: at(0),
+        txid: seq,
+        writer: WORKER.to_owned(),
+        relation: "deals".to_owned(),
+        op: "insert".to_owned(),
+        workspace_id: "acme".to_owned(),
+        job_id: Some(JOB),
+        job_before: None,
+    }
+}
+
+pub(super) fn at(seconds: i64) -> OffsetDateTime {
     OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(seconds)
 }
 
@@ -102,6 +118,7 @@ pub(super) fn good() -> Facts {
         change(5, WORKER, "completed", (Some(TOKEN), None)),
     ];
     facts.cursor_changes = vec![page(3, Some("a"), 1), page(4, None, 2)];
+    facts.row_writes = vec![rows(3), rows(4)];
     facts.records.insert("deals".to_owned(), 20);
     facts
 }

@@ -4,6 +4,7 @@
 mod asking;
 mod book;
 mod causes;
+mod check;
 mod checker;
 mod faults;
 mod fleet;
@@ -16,6 +17,7 @@ mod source;
 mod takeovers;
 mod traffic;
 mod world;
+mod writes;
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -7,7 +7,8 @@ use std::time::Duration;
 use lab::Stats;
 use serde_json::{Value, json};
 
-use super::checker::{Check, Facts, Finding};
+use super::check::Check;
+use super::checker::{Facts, Finding};
 use super::faults::Incident;
 use super::memory::MemoryReport;
 use super::takeovers::{Takeover, Wiped, beside, quantile};

@@ -14,7 +14,8 @@ use tokio_util::task::TaskTracker;
 
 use super::ChaosArgs;
 use super::book::Book;
-use super::checker::{Check, Facts, Finding, findings};
+use super::check::Check;
+use super::checker::{Facts, Finding, findings};
 use super::faults::{Breaker, Incident, Journal};
 use super::memory::{Memory, leaked};
 use super::report::Report;
@@ -187,6 +188,7 @@ impl Run<'_> {
             jobs: store.all_jobs().await?,
             job_changes: store.audited_jobs().await?,
             cursor_changes: store.audited_cursors().await?,
+            row_writes: store.audited_rows().await?,
             records: self.records(),
             vendor_failed: incidents.iter().filter_map(vendor_failed).collect(),
         };
