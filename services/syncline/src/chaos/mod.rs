@@ -7,6 +7,7 @@ mod causes;
 mod check;
 mod checker;
 mod faults;
+mod fields;
 mod fleet;
 mod handovers;
 mod memory;

@@ -177,6 +177,23 @@ pub(super) async fn change_source(
             };
             lab.change(change);
         }
+        change_directory(lab, n);
     }
     OffsetDateTime::now_utc()
+}
+
+/// An owner who is deactivated and comes back, a stage that is renamed, and one that is taken away and put back at the end.
+fn change_directory(lab: &RunningLab, n: u32) {
+    const STAGE: (&str, &str, &str, &str) = ("7755001", "118820001", "Due", "0.5");
+    let (pipeline, id, label, probability) = STAGE;
+    let known = lab.set_owner_archived(77_002, n.is_multiple_of(2))
+        && lab.put_stage("default", "contractsent", &format!("Contract Sent {n}"), "0.9")
+        && if n.is_multiple_of(2) {
+            lab.remove_stage(pipeline, id)
+        } else {
+            lab.put_stage(pipeline, id, label, probability)
+        };
+    if !known {
+        tracing::warn!("the lab does not have the owner and the stages that were to be changed");
+    }
 }
