@@ -41,7 +41,7 @@ pub(crate) struct ChaosArgs {
     /// Three nats-servers and three copies of everything in them; one server at a time is killed, none is wiped.
     #[arg(long)]
     cluster: bool,
-    /// Workspaces, each with an account of its own.
+    /// Workspaces. Every fourth one shares the account of the one before it.
     #[arg(long, default_value_t = 40, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     workspaces: u16,
     /// Contacts of each account. Companies are two fifths of it, deals a tenth.

@@ -23,7 +23,7 @@ use super::schedule::{Fault, Link, Target, plan};
 use super::source::Source;
 use super::takeovers::{takeovers, wipes};
 use super::traffic::{Client, change_source};
-use super::world::{World, all_slots};
+use super::world::{World, all_slots, portals};
 use crate::roles::Role;
 
 /// How long everything that was accepted may take to end when nothing is broken any more.
@@ -76,7 +76,7 @@ impl Run<'_> {
         let duration = self.args.duration();
         let target = Target {
             slots: all_slots(),
-            portals: self.args.workspaces.into(),
+            portals: portals(self.args.workspaces.into()),
             nodes: if self.args.cluster { 3 } else { 1 },
             lease_ms: u64::try_from(self.world.config.worker.lease.as_millis()).unwrap_or(8_000),
         };
