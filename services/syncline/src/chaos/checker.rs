@@ -221,7 +221,7 @@ fn counts(facts: &Facts, find: &mut impl FnMut(Check, String)) {
 
 #[cfg(test)]
 #[path = "checker_tests.rs"]
-mod tests;
+pub(super) mod tests;
 
 #[cfg(test)]
 #[path = "handovers_tests.rs"]

@@ -3,6 +3,7 @@
 
 mod asking;
 mod book;
+mod cancels;
 mod causes;
 mod check;
 mod checker;
@@ -10,13 +11,18 @@ mod faults;
 mod fields;
 mod fleet;
 mod handovers;
+mod limited;
 mod memory;
+mod polling;
+mod reads;
 mod report;
 mod run;
 mod schedule;
 mod source;
+mod table;
 mod takeovers;
 mod traffic;
+mod verdict;
 mod world;
 mod writes;
 
