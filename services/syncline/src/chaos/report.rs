@@ -120,10 +120,15 @@ impl Report {
         }
     }
 
+    /// Whether it is too short to have to prove anything.
+    pub(super) fn is_short(&self) -> bool {
+        self.duration < PROVES_FROM
+    }
+
     /// A long run in which little happened proves little.
     fn judge_proof(&self, find: &mut impl FnMut(Check, String)) {
         let (kills, takeovers) = (self.kills(), self.takeovers.len());
-        if self.duration >= PROVES_FROM && (kills < KILLS_MIN || takeovers < TAKEOVERS_MIN) {
+        if !self.is_short() && (kills < KILLS_MIN || takeovers < TAKEOVERS_MIN) {
             find(Check::Proved, format!("{kills} kills and {takeovers} takeovers say too little"));
         }
     }

@@ -67,6 +67,7 @@ impl Report {
                 let quiet = self.cancels.iter().filter(|one| !one.disturbed).count();
                 format!(": {quiet} with nothing broken")
             }
+            Check::Proved if self.is_short() => ": this run is shorter".to_owned(),
             Check::Proved => format!(": {} and {}", self.kills(), self.takeovers.len()),
             _ => String::new(),
         }
