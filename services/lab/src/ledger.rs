@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::hubspot::Object;
 use crate::limiter::{Budget, Class, OBJECTS_SPAN_US, PortalLimiter, Refusal};
-use crate::{Limits, PageFetchedTwice, PagesFetchedTwice, PortalStats, Stats};
+use crate::{Limits, PageFetchedTwice, PagesFetchedTwice, PortalStats, Refused, Stats};
 
 /// Pages beyond this many different ones are counted but not compared.
 const PAGES_TRACKED_MAX: usize = 1_000_000;
 const PAGES_LISTED_MAX: usize = 20;
+/// Refused requests that are remembered, the first ones.
+const REFUSED_MAX: usize = 10_000;
 
 /// A list page that was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +40,7 @@ pub(crate) struct Ledger {
     totals: Stats,
     last_limited_second: u64,
     pages: HashMap<Page, u64>,
+    refused: Vec<Refused>,
 }
 
 impl Ledger {
@@ -49,6 +52,7 @@ impl Ledger {
             totals: Stats::default(),
             last_limited_second: 0,
             pages: HashMap::new(),
+            refused: Vec::new(),
         }
     }
 
@@ -68,8 +72,11 @@ impl Ledger {
     }
 
     pub(crate) fn admit(&mut self, now_us: u64, portal: u64, class: Class) -> Result<Budget, Refusal> {
-        let portal = self.portal(portal);
-        let budget = portal.limiter.admit(class, now_us)?;
+        let admitted = self.portal(portal).limiter.admit(class, now_us);
+        if admitted.is_err() && self.refused.len() < REFUSED_MAX {
+            self.refused.push(Refused { at_us: now_us, portal, class });
+        }
+        let (budget, portal) = (admitted?, self.portal(portal));
         match class {
             Class::Search => portal.seen.accepted_searches += 1,
             Class::Objects => {
@@ -130,6 +137,7 @@ impl Ledger {
         self.totals = Stats::default();
         self.last_limited_second = 0;
         self.pages.clear();
+        self.refused.clear();
         if windows_too {
             self.portals.clear();
         }
@@ -137,6 +145,11 @@ impl Ledger {
             portal.seen = PortalStats::default();
             portal.limiter.forget_most();
         }
+    }
+
+    /// Requests that the limits refused, in order.
+    pub(crate) fn refused(&self) -> &[Refused] {
+        &self.refused
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -215,6 +228,17 @@ mod tests {
         let stats = stats_after((0..=900).map(|n| 1 + n * 1_000_000 / 9));
         assert!((stats.utilisation.unwrap() - 1.0).abs() < 1e-6, "{stats:?}");
         assert_eq!((stats.accepted, stats.max_in_window, stats.possible), (901, 90, Some(990)));
+    }
+
+    #[test]
+    fn a_refused_request_is_remembered_with_its_time_and_its_limit() {
+        let mut ledger = Ledger::new(Limits { objects_per_10s: 1, ..Limits::strict() });
+        ledger.admit(5, 7, Class::Objects).unwrap();
+        ledger.admit(6, 8, Class::Objects).unwrap();
+        ledger.admit(9, 7, Class::Objects).unwrap_err();
+        assert_eq!(ledger.refused(), [Refused { at_us: 9, portal: 7, class: Class::Objects }]);
+        ledger.reset(false);
+        assert_eq!(ledger.refused(), []);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::{FaultRule, LabConfig, Stats, control};
 pub struct RunningLab {
     /// Where it listens, without a slash at the end.
     pub url: String,
-    state: Arc<LabState>,
+    pub(crate) state: Arc<LabState>,
     tasks: TaskTracker,
 }
 

@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Class;
+
 /// What the lab saw since it started or was last reset. Times are Unix microseconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -91,4 +93,15 @@ pub struct PageFetchedTwice {
     pub limit: u64,
     /// How often.
     pub times: u64,
+}
+
+/// A request that the limits refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// When it came, in Unix microseconds.
+    pub at_us: u64,
+    /// Whose.
+    pub portal: u64,
+    /// Which limit it counts against, besides the daily one.
+    pub class: Class,
 }

@@ -1,5 +1,5 @@
-//! A witness for runs that break things on purpose: keeps each change of a job and of a cursor, with who made it and in
-//! which transaction. Only `syncline chaos` installs it, in a database of its own; no migration knows it.
+//! A witness for runs that break things on purpose: keeps each change of a job and of a cursor, and which transaction wrote
+//! rows of which table, with who made it and in which transaction. Only `syncline chaos` installs it, in a database of its own; no migration knows it.
 //!
 //! Its triggers write in the transaction that they watch: what Postgres forgot in a crash, the audit forgot, too.
 
@@ -42,6 +42,8 @@ pub struct JobChange {
     pub attempts: i32,
     /// Not before.
     pub run_at: OffsetDateTime,
+    /// Since when somebody wants it to end.
+    pub cancel_requested_at: Option<OffsetDateTime>,
 }
 
 /// A cursor moved, or was made.
@@ -75,6 +77,29 @@ pub struct CursorChange {
     pub captured: i64,
     /// Counts of the job so far.
     pub pages: i64,
+}
+
+/// A transaction wrote rows of a synced table, or captured records: once for each table, kind of change, and job.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct RowWrite {
+    /// In order for each transaction.
+    pub seq: i64,
+    /// By the server's clock, while the transaction ran.
+    pub at: OffsetDateTime,
+    /// The transaction.
+    pub txid: i64,
+    /// The name of the connection.
+    pub writer: String,
+    /// The table.
+    pub relation: String,
+    /// `insert`, `update` or `delete`; `adopt` if nothing but the job of captured records changed.
+    pub op: String,
+    /// Whose rows.
+    pub workspace_id: String,
+    /// The job that the rows name; `None` if they are gone.
+    pub job_id: Option<Uuid>,
+    /// The job that adopted ones named before.
+    pub job_before: Option<Uuid>,
 }
 
 /// A job as its row says.
@@ -134,6 +159,14 @@ impl Store {
     /// If there is no audit, or Postgres is not available.
     pub async fn audited_cursors(&self) -> Result<Vec<CursorChange>, StoreError> {
         Ok(sqlx::query_as("SELECT * FROM audit.cursor_changes ORDER BY seq").fetch_all(&self.pool).await?)
+    }
+
+    /// Every transaction that wrote rows. Holds them all in memory.
+    ///
+    /// # Errors
+    /// If there is no audit, or Postgres is not available.
+    pub async fn audited_rows(&self) -> Result<Vec<RowWrite>, StoreError> {
+        Ok(sqlx::query_as("SELECT * FROM audit.row_writes ORDER BY seq").fetch_all(&self.pool).await?)
     }
 
     /// Every job there is. Holds them all in memory.

@@ -19,7 +19,7 @@ mod seed;
 mod workspaces;
 mod yardstick;
 
-pub use audit::{CursorChange, JobChange, JobFacts};
+pub use audit::{CursorChange, JobChange, JobFacts, RowWrite};
 pub use connections::StoredConnection;
 pub use error::StoreError;
 pub use inspect::RecordCounts;

@@ -77,9 +77,18 @@ pub(super) async fn pipelines(
     if Object::parse(&segment) != Some(Object::Deals) {
         return problem::unknown_object(&call.id, &segment);
     }
+    problem::ok(&json!({"results": shown_pipelines(&lab)}))
+}
+
+/// Every owner, or every deactivated one, as the list shows them.
+pub(crate) fn shown_owners(lab: &LabState, archived: bool) -> Vec<Value> {
+    lab.directory().owners(archived).map(owner).collect()
+}
+
+/// Every pipeline with its stages, as the list shows them.
+pub(crate) fn shown_pipelines(lab: &LabState) -> Vec<Value> {
     let directory = lab.directory();
-    let pipelines = directory.pipelines().iter().enumerate().map(|(order, one)| pipeline(order, one));
-    problem::ok(&json!({"results": pipelines.collect::<Vec<_>>()}))
+    directory.pipelines().iter().enumerate().map(|(order, one)| pipeline(order, one)).collect()
 }
 
 fn pipeline(order: usize, pipeline: &Pipeline) -> Value {

@@ -1,6 +1,6 @@
 //! `POST /crm/v4/associations/{from}/{to}/batch/read`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Extension;
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::data::{Link, LinkKind, push_datetime};
+use super::data::{AsOf, Link, LinkKind, push_datetime};
 use super::gate::Call;
 use super::query::plain;
 use super::{Object, problem};
@@ -103,6 +103,17 @@ fn result(id: u64, links: &[Link], from_id: u64, page_size: usize, pair: (Object
         result["paging"] = json!({"next": {"after": format!("{:x}", next.to_id)}});
     }
     result
+}
+
+/// The kinds of association of each live record with each other one, as the endpoint shows them.
+pub(crate) fn shown_types(lab: &LabState, from: Object, to: Object) -> BTreeMap<(u64, u64), Vec<Value>> {
+    let dataset = lab.dataset();
+    let all: BTreeSet<u64> = dataset.rows_from(from, 0, false, AsOf::Now).map(|row| row.id).collect();
+    let links = dataset.links(from, to, &all).unwrap_or_default();
+    let of = |(id, links): (u64, Vec<Link>)| {
+        links.into_iter().map(move |link| ((id, link.to_id), types((from, to), &link)))
+    };
+    links.into_iter().flat_map(of).collect()
 }
 
 /// Every fifth record comes with its last type twice.

@@ -13,6 +13,8 @@ mod problem;
 mod query;
 mod search;
 
+pub(crate) use account::{shown_owners, shown_pipelines};
+pub(crate) use associations::shown_types;
 pub(crate) use data::{AsOf, Dataset, Standing, Version, mix, push_record};
 pub use data::{Change, Changed, Expectation, Merge, Object};
 pub(crate) use directory::{Directory, Zone};

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use protocol::{JobStatus, JobView};
 use uuid::Uuid;
 
+use super::reads::Read;
 use super::schedule::Slot;
 
 /// An answer `202` named this job.
@@ -24,11 +25,11 @@ pub(super) struct Keyed {
     refused_for: BTreeSet<Uuid>,
 }
 
-/// What a poll said last.
+/// What a poll said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Seen {
-    revision: u64,
-    status: JobStatus,
+pub(super) struct Seen {
+    pub revision: u64,
+    pub status: JobStatus,
 }
 
 /// Everything that clients noted.
@@ -58,6 +59,11 @@ pub(super) struct Notes {
     pub retries_refused: u64,
     pub polls: u64,
     pub polls_unanswered: u64,
+    /// Those that named the newest revision seen so far, and the answers that it was still that.
+    pub polls_tagged: u64,
+    pub polls_unchanged: u64,
+    /// Polls of a process that had answered for the job before, sent while a server was down.
+    pub reads: Vec<Read>,
     /// Of polls by way of another process than the one before: the revision may be older, since no process knows
     /// what another has said.
     pub older_elsewhere: u64,
@@ -66,6 +72,8 @@ pub(super) struct Notes {
     /// By job and by process: a process that was started again is another.
     seen: BTreeMap<(Uuid, Slot, u32), Seen>,
     last: BTreeMap<Uuid, Seen>,
+    /// The newest revision that anybody was told.
+    newest: BTreeMap<Uuid, Seen>,
 }
 
 /// The notes of all clients together.
@@ -109,15 +117,45 @@ impl Notes {
         }
     }
 
+    /// The newest that any process said of a job.
+    pub(super) fn newest(&self, job: Uuid) -> Option<Seen> {
+        self.newest.get(&job).copied()
+    }
+
+    /// Whether this process has answered for the job before, with no older a revision than that.
+    pub(super) fn has_answered(&self, job: Uuid, (slot, pid): (Slot, u32), tag: Option<Seen>) -> bool {
+        let seen = self.seen.get(&(job, slot, pid));
+        seen.is_some_and(|seen| tag.is_none_or(|tag| tag.revision <= seen.revision))
+    }
+
+    /// Notes a view that answered a poll with this tag, whichever process it came from.
+    pub(super) fn compare_with_tag(&mut self, slot: Slot, tag: Option<Seen>, view: &JobView) {
+        let (job, answered) = (view.id, view.revision);
+        if let Some(tag) = tag.filter(|tag| answered < tag.revision) {
+            let asked = tag.revision;
+            self.wrong.insert(format!("{slot} answered revision {answered} of job {job} to the tag {asked}"));
+        }
+    }
+
     /// Notes what a process answered to a poll.
     pub(super) fn see(&mut self, slot: Slot, pid: u32, view: &JobView) {
         let (job, now) = (view.id.0, Seen { revision: view.revision, status: view.status });
-        self.polls += 1;
         let names = |of: &Option<Uuid>| view.retry_of.is_some_and(|seen| of.is_none_or(|of| of == seen.0));
         if self.retries.get(&job).is_some_and(|of| !names(of)) {
             let of = view.retry_of;
             self.wrong.insert(format!("{slot} said that job {job}, a retry, tries {of:?} again"));
         }
+        self.note((slot, pid), job, now);
+    }
+
+    /// Notes that a process answered that nothing has changed since the tag.
+    pub(super) fn see_unchanged(&mut self, slot: Slot, pid: u32, job: Uuid, tag: Seen) {
+        self.polls_unchanged += 1;
+        self.note((slot, pid), job, tag);
+    }
+
+    fn note(&mut self, (slot, pid): (Slot, u32), job: Uuid, now: Seen) {
+        self.polls += 1;
         if let Some(before) = self.seen.insert((job, slot, pid), now)
             && now.revision < before.revision
         {
@@ -129,15 +167,19 @@ impl Notes {
         if let Some(before) = self.last.insert(job, now) {
             self.older_elsewhere += u64::from(now.revision < before.revision);
         }
+        let newest = self.newest.entry(job).or_insert(now);
+        if newest.revision < now.revision {
+            *newest = now;
+        }
         match self.endings.get(&job) {
-            Some(ending) if *ending != view.status => {
+            Some(ending) if *ending != now.status => {
                 self.wrong.insert(format!(
                     "job {job} was {ending} to a client, and then {} to the next one, by way of {slot}",
-                    view.status
+                    now.status
                 ));
             }
-            None if view.status.is_over() => {
-                self.endings.insert(job, view.status);
+            None if now.status.is_over() => {
+                self.endings.insert(job, now.status);
             }
             _ => {}
         }

@@ -4,7 +4,8 @@ use protocol::AttemptErrorClass;
 use store::JobFacts;
 use time::OffsetDateTime;
 
-use super::checker::{Check, Facts};
+use super::check::Check;
+use super::checker::Facts;
 
 pub(super) fn without_cause(facts: &Facts, find: &mut impl FnMut(Check, String)) {
     for job in &facts.jobs {

@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use store::{CursorChange, JobChange, JobFacts};
+use store::{CursorChange, JobChange, JobFacts, RowWrite};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::book::Notes;
 use super::causes::without_cause;
+use super::check::Check;
 use super::handovers::{retried, unfenced};
+use super::writes::unfenced_rows;
 
 /// Everything that is known after a run.
 #[derive(Debug, Default, Clone)]
@@ -18,6 +20,7 @@ pub(super) struct Facts {
     pub jobs: Vec<JobFacts>,
     pub job_changes: Vec<JobChange>,
     pub cursor_changes: Vec<CursorChange>,
+    pub row_writes: Vec<RowWrite>,
     /// How many records of each object the vendor ever had.
     pub records: BTreeMap<String, u64>,
     /// When the vendor failed on purpose, with what requests of then may have waited for.
@@ -29,64 +32,6 @@ pub(super) struct Facts {
 pub(super) struct Finding {
     pub check: Check,
     pub what: String,
-}
-
-/// What is checked. In the order of the report.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Check {
-    Lost,
-    EndedTwice,
-    Failed,
-    Retried,
-    StaleLease,
-    PageTwice,
-    Counts,
-    Polls,
-    Source,
-    Limited,
-    TakenOver,
-    Wiped,
-    Processes,
-    Memory,
-}
-
-impl Check {
-    pub(super) const ALL: [Self; 14] = [
-        Self::Lost,
-        Self::EndedTwice,
-        Self::Failed,
-        Self::Retried,
-        Self::StaleLease,
-        Self::PageTwice,
-        Self::Counts,
-        Self::Polls,
-        Self::Source,
-        Self::Limited,
-        Self::TakenOver,
-        Self::Wiped,
-        Self::Processes,
-        Self::Memory,
-    ];
-
-    /// What is promised.
-    pub(super) fn promise(self) -> &'static str {
-        match self {
-            Self::Lost => "every job that a 202 named ended",
-            Self::EndedTwice => "no job ended twice, or ran again after its end",
-            Self::Failed => "no job failed or was cancelled without a cause",
-            Self::Retried => "a retry goes on where its job stopped",
-            Self::StaleLease => "nothing was written without the lease",
-            Self::PageTwice => "no page was committed twice",
-            Self::Counts => "counts balance, and are those of the cursors",
-            Self::Polls => "no poll went backwards, no answer was wrong",
-            Self::Source => "destination equals source, field by field",
-            Self::Limited => "no avoidable 429",
-            Self::TakenOver => "a dead worker's job is taken over in time",
-            Self::Wiped => "a deleted JetStream store costs seconds",
-            Self::Processes => "every process ended when asked, none is left",
-            Self::Memory => "memory is flat",
-        }
-    }
 }
 
 const OVER: [&str; 3] = ["completed", "failed", "cancelled"];
@@ -109,6 +54,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     without_cause(facts, &mut find);
     stale_leases(facts, &mut find);
     unfenced(facts, &mut find);
+    unfenced_rows(facts, &mut find);
     retried(facts, &mut find);
     pages(facts, &mut find);
     counts(facts, &mut find);
@@ -174,7 +120,7 @@ fn ended(facts: &Facts, find: &mut impl FnMut(Check, String)) {
 /// Names are cut off by Postgres.
 const NAME_MAX: usize = 63;
 
-fn is_by(writer: &str, holder: Option<&str>) -> bool {
+pub(super) fn is_by(writer: &str, holder: Option<&str>) -> bool {
     holder.is_some_and(|holder| &holder[..holder.len().min(NAME_MAX)] == writer)
 }
 
@@ -275,8 +221,12 @@ fn counts(facts: &Facts, find: &mut impl FnMut(Check, String)) {
 
 #[cfg(test)]
 #[path = "checker_tests.rs"]
-mod tests;
+pub(super) mod tests;
 
 #[cfg(test)]
 #[path = "handovers_tests.rs"]
 mod handovers_tests;
+
+#[cfg(test)]
+#[path = "writes_tests.rs"]
+mod writes_tests;

@@ -6,12 +6,12 @@ use super::super::schedule::Slot;
 use super::*;
 use crate::roles::Role;
 
-pub(super) const WORKER: &str = "syncline-worker-host-7";
+pub(in crate::chaos) const WORKER: &str = "syncline-worker-host-7";
 const OTHER: &str = "syncline-worker-host-8";
 pub(super) const JOB: Uuid = Uuid::from_u128(1);
-pub(super) const TOKEN: Uuid = Uuid::from_u128(2);
+pub(in crate::chaos) const TOKEN: Uuid = Uuid::from_u128(2);
 
-pub(super) fn change(
+pub(in crate::chaos) fn change(
     seq: i64,
     writer: &str,
     status: &str,
@@ -32,10 +32,26 @@ pub(super) fn change(
         revision: seq,
         attempts: 1,
         run_at: OffsetDateTime::UNIX_EPOCH,
+        cancel_requested_at: None,
     }
 }
 
-fn at(seconds: i64) -> OffsetDateTime {
+/// Rows of deals, in the transaction of the change of the job with the same number.
+pub(super) fn rows(seq: i64) -> RowWrite {
+    RowWrite {
+        seq,
+        at: at(0),
+        txid: seq,
+        writer: WORKER.to_owned(),
+        relation: "deals".to_owned(),
+        op: "insert".to_owned(),
+        workspace_id: "acme".to_owned(),
+        job_id: Some(JOB),
+        job_before: None,
+    }
+}
+
+pub(in crate::chaos) fn at(seconds: i64) -> OffsetDateTime {
     OffsetDateTime::UNIX_EPOCH + time::Duration::seconds(seconds)
 }
 
@@ -102,6 +118,7 @@ pub(super) fn good() -> Facts {
         change(5, WORKER, "completed", (Some(TOKEN), None)),
     ];
     facts.cursor_changes = vec![page(3, Some("a"), 1), page(4, None, 2)];
+    facts.row_writes = vec![rows(3), rows(4)];
     facts.records.insert("deals".to_owned(), 20);
     facts
 }
@@ -213,31 +230,61 @@ fn counts_that_do_not_balance_are_found() {
     assert_eq!(red(other), [Check::Counts]);
 }
 
+fn view(revision: u64, status: &str) -> protocol::JobView {
+    serde_json::from_value(json!({
+        "id": JOB, "syncId": JOB, "workspaceId": "acme", "jobType": "sync", "status": status, "priority": "normal",
+        "progress": {"current": 0, "total": 0, "message": ""}, "attempts": 1, "maxAttempts": 3, "takeovers": 0,
+        "createdAt": "2026-02-10T12:00:00Z", "error": null, "revision": revision,
+    }))
+    .unwrap()
+}
+
+fn status(number: u16) -> Slot {
+    Slot { role: Role::Status, number }
+}
+
 #[test]
 fn a_poll_that_goes_backwards_is_found() {
-    let view = |revision: u64, status: &str| {
-        serde_json::from_value(json!({
-            "id": JOB, "syncId": JOB, "workspaceId": "acme", "jobType": "sync", "status": status, "priority": "normal",
-            "progress": {"current": 0, "total": 0, "message": ""}, "attempts": 1, "maxAttempts": 3, "takeovers": 0,
-            "createdAt": "2026-02-10T12:00:00Z", "error": null, "revision": revision,
-        }))
-        .unwrap()
-    };
-    let slot = |number| Slot { role: Role::Status, number };
-    let back = |facts: &mut Facts| {
-        facts.notes.see(slot(0), 1, &view(5, "running"));
-        facts.notes.see(slot(0), 1, &view(4, "running"));
-    };
-    let mut facts = Facts::default();
-    back(&mut facts);
-    assert_eq!(facts.notes.wrong.len(), 1);
+    let mut notes = Notes::default();
+    notes.see(status(0), 1, &view(5, "running"));
+    notes.see(status(0), 1, &view(4, "running"));
+    assert_eq!(notes.wrong.len(), 1);
     // Another process, and the same place after it was started again, know only what they saw themselves.
-    let mut facts = Facts::default();
-    facts.notes.see(slot(0), 1, &view(5, "running"));
-    facts.notes.see(slot(1), 2, &view(4, "running"));
-    facts.notes.see(slot(0), 3, &view(4, "running"));
-    assert_eq!((facts.notes.wrong.len(), facts.notes.older_elsewhere), (0, 1));
-    facts.notes.see(slot(0), 3, &view(9, "completed"));
-    facts.notes.see(slot(1), 2, &view(8, "running"));
-    assert_eq!(facts.notes.wrong.len(), 1, "over stays over, whoever says it");
+    let mut notes = Notes::default();
+    notes.see(status(0), 1, &view(5, "running"));
+    notes.see(status(1), 2, &view(4, "running"));
+    notes.see(status(0), 3, &view(4, "running"));
+    assert_eq!((notes.wrong.len(), notes.older_elsewhere), (0, 1));
+    notes.see(status(0), 3, &view(9, "completed"));
+    notes.see(status(1), 2, &view(8, "running"));
+    assert_eq!(notes.wrong.len(), 1, "over stays over, whoever says it");
+}
+
+#[test]
+fn an_older_answer_than_the_tag_is_found_whoever_gives_it() {
+    let mut notes = Notes::default();
+    notes.see(status(0), 1, &view(5, "running"));
+    let tag = notes.newest(JOB);
+    notes.compare_with_tag(status(1), tag, &view(5, "running"));
+    notes.compare_with_tag(status(1), None, &view(4, "running"));
+    assert_eq!(notes.wrong.len(), 0);
+    notes.compare_with_tag(status(1), tag, &view(4, "running"));
+    assert_eq!(notes.wrong.len(), 1);
+    notes.see(status(1), 2, &view(3, "running"));
+    assert_eq!(notes.newest(JOB), tag, "the newest stays the newest");
+}
+
+#[test]
+fn nothing_has_changed_is_an_answer_that_must_not_go_backwards_either() {
+    let mut notes = Notes::default();
+    notes.see(status(0), 1, &view(4, "running"));
+    let tag = notes.newest(JOB).unwrap();
+    notes.see(status(0), 1, &view(5, "running"));
+    assert!(notes.has_answered(JOB, (status(0), 1), Some(tag)));
+    assert!(!notes.has_answered(JOB, (status(0), 2), None), "another process");
+    notes.see_unchanged(status(1), 2, JOB, tag);
+    assert!(!notes.has_answered(JOB, (status(1), 2), notes.newest(JOB)), "it knows an older one only");
+    assert_eq!((notes.wrong.len(), notes.older_elsewhere, notes.polls_unchanged), (0, 1, 1));
+    notes.see_unchanged(status(0), 1, JOB, tag);
+    assert_eq!(notes.wrong.len(), 1);
 }

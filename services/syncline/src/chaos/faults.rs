@@ -1,5 +1,6 @@
 //! Carries a schedule out, and keeps a journal of what was done when.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
 
@@ -67,18 +68,24 @@ impl Incident {
         matches!(self.fault, Fault::Vendor { .. } | Fault::Link { link: Link::Vendor, .. })
     }
 
-    /// Whether a process was killed by it: one of ours or a server.
+    /// Whether a process was killed by it: one of ours, which was there, or a server.
     pub(super) fn is_kill(&self) -> bool {
-        matches!(
-            self.fault,
-            Fault::Kill { .. } | Fault::KillNats { .. } | Fault::KillPostgres { .. } | Fault::Wipe
-        )
+        match self.fault {
+            Fault::Kill { .. } => self.pid.is_some(),
+            fault => is_of_server(fault),
+        }
     }
+}
+
+fn is_of_server(fault: Fault) -> bool {
+    matches!(fault, Fault::KillNats { .. } | Fault::KillPostgres { .. } | Fault::Wipe)
 }
 
 /// What was done, and what went wrong in doing it.
 #[derive(Debug, Default)]
 pub(super) struct Journal {
+    /// Faults of servers that are under way.
+    down: AtomicUsize,
     incidents: SyncMutex<Vec<Incident>>,
     failures: SyncMutex<Vec<String>>,
 }
@@ -90,6 +97,11 @@ impl Journal {
 
     pub(super) fn failures(&self) -> Vec<String> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether a server is down, or about to be.
+    pub(super) fn is_server_down(&self) -> bool {
+        self.down.load(Ordering::Relaxed) > 0
     }
 
     pub(super) fn fail(&self, what: String) {
@@ -133,7 +145,11 @@ impl Breaker {
 
     async fn inflict(&self, fault: Fault) {
         let begun = OffsetDateTime::now_utc();
-        match self.break_and_mend(fault).await {
+        let down = usize::from(is_of_server(fault));
+        self.journal.down.fetch_add(down, Ordering::Relaxed);
+        let done = self.break_and_mend(fault).await;
+        self.journal.down.fetch_sub(down, Ordering::Relaxed);
+        match done {
             Ok(pid) => {
                 let incident = Incident { fault, pid, begun, ended: OffsetDateTime::now_utc() };
                 tracing::info!(?incident, "over");

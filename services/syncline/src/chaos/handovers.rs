@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use store::{CursorChange, JobChange, JobFacts};
 use uuid::Uuid;
 
-use super::checker::{Check, Facts, is_stopped};
+use super::check::Check;
+use super::checker::{Facts, is_stopped};
 
 /// A cursor moves with the lease's fence in its transaction: the job's row, with the lease as it was. But for one case:
 /// it is handed over, as it is, in the transaction that accepts the job which tries its job again.

@@ -1,9 +1,9 @@
 //! A job that is tried again: what may be handed over, and what may not.
 
-use super::tests::{JOB, TOKEN, WORKER, change, good, page};
+use super::tests::{JOB, TOKEN, WORKER, change, good, page, rows};
 use super::*;
 
-const RETRY: Uuid = Uuid::from_u128(9);
+pub(super) const RETRY: Uuid = Uuid::from_u128(9);
 const INGRESS: &str = "syncline-ingress";
 
 /// A page, or a handover, of the job that tries again.
@@ -12,7 +12,7 @@ fn retry_page(seq: i64, writer: &str, position: Option<&str>, pages: i64) -> Cur
 }
 
 /// Cancelled after its first page, and tried again: the page is handed over, the second one follows.
-fn tried_again() -> Facts {
+pub(super) fn tried_again() -> Facts {
     let mut facts = good();
     let of_retry = |mut change: JobChange| {
         change.job_id = RETRY;
@@ -48,6 +48,7 @@ fn tried_again() -> Facts {
     }
     facts.cursor_changes =
         vec![page(3, Some("a"), 1), retry_page(5, INGRESS, Some("a"), 1), retry_page(8, WORKER, None, 2)];
+    facts.row_writes = vec![rows(3), RowWrite { job_id: Some(RETRY), ..rows(8) }];
     facts
 }
 

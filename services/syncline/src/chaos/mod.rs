@@ -3,19 +3,28 @@
 
 mod asking;
 mod book;
+mod cancels;
 mod causes;
+mod check;
 mod checker;
 mod faults;
+mod fields;
 mod fleet;
 mod handovers;
+mod limited;
 mod memory;
+mod polling;
+mod reads;
 mod report;
 mod run;
 mod schedule;
 mod source;
+mod table;
 mod takeovers;
 mod traffic;
+mod verdict;
 mod world;
+mod writes;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -38,7 +47,7 @@ pub(crate) struct ChaosArgs {
     /// Three nats-servers and three copies of everything in them; one server at a time is killed, none is wiped.
     #[arg(long)]
     cluster: bool,
-    /// Workspaces, each with an account of its own.
+    /// Workspaces. Every fourth one shares the account of the one before it.
     #[arg(long, default_value_t = 40, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     workspaces: u16,
     /// Contacts of each account. Companies are two fifths of it, deals a tenth.

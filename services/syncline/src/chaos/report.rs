@@ -1,31 +1,37 @@
-//! What came of a run, as a table.
+//! What came of a run, and what its numbers say. The table is in `table.rs`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
-use lab::Stats;
+use lab::{Refused, Stats};
 use serde_json::{Value, json};
 
-use super::checker::{Check, Facts, Finding};
+use super::cancels::{self, Cancelled};
+use super::check::Check;
+use super::checker::{Facts, Finding};
 use super::faults::Incident;
+use super::limited;
 use super::memory::MemoryReport;
-use super::takeovers::{Takeover, Wiped, beside, quantile};
+use super::reads::Reads;
+use super::takeovers::{Takeover, Wiped, quantile};
 
 /// A takeover that nothing else disturbed takes no longer.
-const TAKEOVER_MAX: Duration = Duration::from_secs(10);
+pub(super) const TAKEOVER_MAX: Duration = Duration::from_secs(10);
 /// Of all takeovers, whatever else was broken, 99 in 100 take no longer: that, and a page.
 const TAKEOVER_P99_MAX: Duration = Duration::from_secs(11);
 /// Fewer say nothing about the hundredth.
 const TAKEOVERS_MIN: usize = 100;
 /// A job that waits when the JetStream store is deleted is picked up so soon after the server is back.
 const PICKUP_AFTER_WIPE_MAX: Duration = Duration::from_secs(5);
-/// Findings of a check that are told.
-const TOLD_MAX: usize = 10;
-/// The slowest takeovers that are told with what was broken meanwhile.
-const SLOWEST: usize = 5;
+/// A running job that is to be cancelled runs for no longer, if nothing is broken: 2 s, and a page. Of a build that is
+/// not optimised this says nothing: it keeps two cores busy, and then a heartbeat waits for Postgres.
+const CANCEL_MAX: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 3 });
+/// From so long a run on it has to be seen that there was enough to prove something.
+const PROVES_FROM: Duration = Duration::from_secs(30 * 60);
+const KILLS_MIN: usize = 200;
 
 /// What came of a run.
+#[derive(Default)]
 pub(super) struct Report {
     pub seed: u64,
     pub duration: Duration,
@@ -34,7 +40,11 @@ pub(super) struct Report {
     pub incidents: Vec<Incident>,
     pub takeovers: Vec<Takeover>,
     pub wipes: Vec<Wiped>,
+    pub cancels: Vec<Cancelled>,
+    pub reads: Vec<Reads>,
     pub vendor: Stats,
+    /// Requests that the vendor's limits refused: nobody asked for that.
+    pub refused: Vec<Refused>,
     pub memory: MemoryReport,
     /// Syncs that were asked for when nothing was broken any more.
     pub closing: usize,
@@ -48,9 +58,21 @@ pub(super) struct Report {
 impl Report {
     /// Adds what the numbers say.
     pub(super) fn judged(mut self) -> Self {
-        let (avoidable, allowed) = (self.avoidable_429(), self.allowed_429());
+        let mut found = Vec::new();
+        let mut find = |check, what| found.push(Finding { check, what });
+        self.judge_takeovers(&mut find);
+        self.judge_wipes(&mut find);
+        self.judge_cancels(&mut find);
+        self.judge_reads(&mut find);
+        self.judge_limits(&mut find);
+        self.judge_proof(&mut find);
+        self.findings.append(&mut found);
+        self.findings.sort_by_key(|finding| finding.check);
+        self
+    }
+
+    fn judge_takeovers(&self, find: &mut impl FnMut(Check, String)) {
         let p99 = self.takeover_times(true)[1].filter(|_| self.takeovers.len() >= TAKEOVERS_MIN);
-        let mut find = |check, what| self.findings.push(Finding { check, what });
         if let Some(p99) = p99.filter(|p99| *p99 > TAKEOVER_P99_MAX) {
             find(Check::TakenOver, format!("p99 of all takeovers is {:.1} s", p99.as_secs_f64()));
         }
@@ -58,41 +80,72 @@ impl Report {
         for Takeover { job, took, .. } in late {
             find(Check::TakenOver, format!("job {job} was taken over after {:.1} s", took.as_secs_f64()));
         }
+    }
+
+    fn judge_wipes(&self, find: &mut impl FnMut(Check, String)) {
         for wipe in self.wipes.iter().filter(|wipe| !wipe.disturbed && wipe.last > PICKUP_AFTER_WIPE_MAX) {
             let (waiting, last) = (wipe.waiting, wipe.last.as_secs_f64());
-            find(
-                Check::Wiped,
-                format!("{waiting} jobs waited, and the last was picked up after {last:.1} s"),
-            );
+            let what = format!("{waiting} jobs waited, and the last was picked up after {last:.1} s");
+            find(Check::Wiped, what);
         }
+    }
+
+    fn judge_cancels(&self, find: &mut impl FnMut(Check, String)) {
+        for Cancelled { job, took, .. } in
+            self.cancels.iter().filter(|one| !one.disturbed && one.took > CANCEL_MAX)
+        {
+            let took = took.as_secs_f64();
+            find(Check::Cancelled, format!("job {job} ran for {took:.1} s after it was to be cancelled"));
+        }
+    }
+
+    fn judge_reads(&self, find: &mut impl FnMut(Check, String)) {
+        for Reads { down, unanswered, .. } in &self.reads {
+            for read in unanswered {
+                let (slot, job, took) = (read.slot, read.job, (read.until - read.at).as_seconds_f64());
+                let what = format!(
+                    "{slot} knew job {job} and did not answer in {took:.1} s while only {down:?} was down, at {}",
+                    read.at
+                );
+                find(Check::Reads, what);
+            }
+        }
+    }
+
+    fn judge_limits(&self, find: &mut impl FnMut(Check, String)) {
+        let (avoidable, allowed) = (self.avoidable_429(), limited::allowed(self.vendor.requests));
         if avoidable > allowed {
-            find(
-                Check::Limited,
-                format!("{avoidable} answers of 429 outside of storms; {allowed} are allowed"),
-            );
+            let what = format!("{avoidable} answers of 429 outside of storms; {allowed} are allowed");
+            find(Check::Limited, what);
         }
-        self.findings.sort_by_key(|finding| finding.check);
-        self
+    }
+
+    /// Whether it is too short to have to prove anything.
+    pub(super) fn is_short(&self) -> bool {
+        self.duration < PROVES_FROM
+    }
+
+    /// A long run in which little happened proves little.
+    fn judge_proof(&self, find: &mut impl FnMut(Check, String)) {
+        let (kills, takeovers) = (self.kills(), self.takeovers.len());
+        if !self.is_short() && (kills < KILLS_MIN || takeovers < TAKEOVERS_MIN) {
+            find(Check::Proved, format!("{kills} kills and {takeovers} takeovers say too little"));
+        }
     }
 
     pub(super) fn is_well(&self) -> bool {
         self.findings.is_empty()
     }
 
-    fn avoidable_429(&self) -> u64 {
+    pub(super) fn avoidable_429(&self) -> u64 {
         self.vendor.answers429.saturating_sub(self.vendor.answers429_by_fault)
     }
 
-    /// Three in ten thousand requests.
-    fn allowed_429(&self) -> u64 {
-        (self.vendor.requests * 3).div_ceil(10_000)
-    }
-
-    fn ended(&self, status: &str) -> usize {
+    pub(super) fn ended(&self, status: &str) -> usize {
         self.facts.jobs.iter().filter(|job| job.status == status).count()
     }
 
-    fn incidents_by_kind(&self) -> BTreeMap<&'static str, usize> {
+    pub(super) fn incidents_by_kind(&self) -> BTreeMap<&'static str, usize> {
         let mut by_kind = BTreeMap::new();
         for incident in &self.incidents {
             *by_kind.entry(incident.kind()).or_default() += 1;
@@ -100,21 +153,26 @@ impl Report {
         by_kind
     }
 
-    fn kills(&self) -> usize {
+    pub(super) fn kills(&self) -> usize {
         self.incidents.iter().filter(|incident| incident.is_kill()).count()
     }
 
-    fn of(&self, check: Check) -> Vec<&str> {
+    pub(super) fn of(&self, check: Check) -> Vec<&str> {
         let of = self.findings.iter().filter(|finding| finding.check == check);
         of.map(|finding| finding.what.as_str()).collect()
     }
 
     /// p50, p99 and maximum, of all or of those that nothing else disturbed.
-    fn takeover_times(&self, all: bool) -> [Option<Duration>; 3] {
+    pub(super) fn takeover_times(&self, all: bool) -> [Option<Duration>; 3] {
         let of = self.takeovers.iter().filter(|one| all || !one.disturbed);
         let mut times: Vec<Duration> = of.map(|one| one.took).collect();
         times.sort_unstable();
-        [500, 990, 1_000].map(|per_mille| quantile(&times, per_mille))
+        quantiles(&times)
+    }
+
+    /// The same of cancellations.
+    pub(super) fn cancel_times(&self, all: bool) -> [Option<Duration>; 3] {
+        quantiles(&cancels::sorted(&self.cancels, all))
     }
 
     pub(super) fn json(&self) -> Value {
@@ -129,113 +187,19 @@ impl Report {
             "takeovers": self.takeovers.len(), "takeoverSeconds": seconds(self.takeover_times(true)),
             "compared": self.compared, "answers429ByStorm": self.vendor.answers429_by_fault,
             "answers429Avoidable": self.avoidable_429(),
+            "cancelledRunning": self.cancels.len(), "cancelSeconds": seconds(self.cancel_times(true)),
+            "pollsWithTag": self.facts.notes.polls_tagged, "pollsUnchanged": self.facts.notes.polls_unchanged,
+            "pollsWhileDown": self.reads.iter().map(|of| (format!("{:?}", of.down), of.polls)).collect::<BTreeMap<_, _>>(),
             "findings": self.findings.iter().map(|finding| &finding.what).collect::<Vec<_>>(),
         })
     }
-
-    /// The table, and what is wrong.
-    pub(super) fn print(&self, command: &str, kept: Option<&Path>) {
-        let row = |name: &str, value: String| println!("  {name:<26}{value}");
-        println!();
-        row("broken for", format!("{} s ({} s in all)", self.duration.as_secs(), self.took.as_secs()));
-        row("seed", self.seed.to_string());
-        row("processes killed", self.kills().to_string());
-        for (kind, count) in self.incidents_by_kind() {
-            row(&format!("  {kind}"), count.to_string());
-        }
-        self.print_jobs(row);
-        self.print_times(row);
-        let storm = self.vendor.answers429_by_fault;
-        row("requests to the vendor", self.vendor.requests.to_string());
-        row("429", format!("{storm} in storms, {} avoidable", self.avoidable_429()));
-        let peaks = self.memory.peaks.iter().map(|(role, peak)| format!("{role} {peak:.0} MB"));
-        row("memory at most", peaks.collect::<Vec<_>>().join(", "));
-        let grown = self.memory.long_lived.iter().map(|(_, _, early, late)| late - early).fold(0.0, f64::max);
-        row(
-            "memory grew at most",
-            format!("{grown:.0} MB, of {} long-lived processes", self.memory.long_lived.len()),
-        );
-        println!();
-        for check in Check::ALL {
-            let found = self.of(check);
-            println!("{} {}", if found.is_empty() { '✓' } else { '✗' }, check.promise());
-            found.iter().take(TOLD_MAX).for_each(|what| println!("    {what}"));
-            if found.len() > TOLD_MAX {
-                println!("    and {} more", found.len() - TOLD_MAX);
-            }
-        }
-        println!("\nTo repeat: {command}");
-        if let Some(dir) = kept {
-            println!("Logs: {}", dir.display());
-        }
-    }
-
-    fn print_jobs(&self, row: impl Fn(&str, String)) {
-        let notes = &self.facts.notes;
-        row(
-            "posts",
-            format!(
-                "{}, {} refused, {} unanswered",
-                notes.posts, notes.posts_refused, notes.posts_unanswered
-            ),
-        );
-        let keyed = format!(
-            "{} for {} keys, {} answered as before, {} when the job was over",
-            notes.posts_keyed,
-            notes.keys.len(),
-            notes.answers_replayed,
-            notes.keys_sent_late
-        );
-        row("  with a key", keyed);
-        row(
-            "polls",
-            format!(
-                "{}, {} unanswered, {} behind another process",
-                notes.polls, notes.polls_unanswered, notes.older_elsewhere
-            ),
-        );
-        let ended =
-            ["completed", "failed", "cancelled"].map(|status| format!("{} {status}", self.ended(status)));
-        row("jobs accepted", format!("{}: {}", notes.accepted.len(), ended.join(", ")));
-        let answers = notes.accepted.values().map(|accepted| u64::from(accepted.answers)).sum::<u64>();
-        row("  answers that named them", answers.to_string());
-        row(
-            "  cancels asked for",
-            format!("{}, {} promised", notes.cancels.len(), notes.told_cancelled.len()),
-        );
-        let retries = format!("{}, {} refused", notes.retries.len(), notes.retries_refused);
-        row("  tried again", retries);
-        row("  lost", self.of(Check::Lost).len().to_string());
-        row("  ended twice", self.of(Check::EndedTwice).len().to_string());
-        let compared = format!(
-            "{} with {} rows each; {} syncs to close",
-            self.compared, self.records_each, self.closing
-        );
-        row("workspaces compared", compared);
-    }
-
-    fn print_times(&self, row: impl Fn(&str, String)) {
-        let text = |times: [Option<Duration>; 3]| {
-            let [p50, p99, max] =
-                times.map(|time| time.map_or("-".to_owned(), |time| format!("{:.1} s", time.as_secs_f64())));
-            format!("p50 {p50}, p99 {p99}, at most {max}")
-        };
-        let quiet = self.takeovers.iter().filter(|one| !one.disturbed).count();
-        row("takeovers", format!("{}: {}", self.takeovers.len(), text(self.takeover_times(true))));
-        row("  nothing else broken", format!("{quiet}: {}", text(self.takeover_times(false))));
-        let mut slowest: Vec<_> = self.takeovers.iter().filter(|one| one.took > TAKEOVER_MAX).collect();
-        slowest.sort_by_key(|one| std::cmp::Reverse(one.took));
-        for one in slowest.into_iter().take(SLOWEST) {
-            let beside = beside(one, &self.incidents);
-            row("  slow", format!("{:.1} s, beside {beside}", one.took.as_secs_f64()));
-        }
-        for Wiped { waiting, first, last, disturbed } in &self.wipes {
-            let (first, last) = (first.as_secs_f64(), last.as_secs_f64());
-            let more = if *disturbed { ", with more broken" } else { "" };
-            row(
-                "pickup after a deletion",
-                format!("{waiting} jobs waited: the first {first:.1} s, the last {last:.1} s{more}"),
-            );
-        }
-    }
 }
+
+/// p50, p99 and the maximum.
+fn quantiles(sorted: &[Duration]) -> [Option<Duration>; 3] {
+    [500, 990, 1_000].map(|per_mille| quantile(sorted, per_mille))
+}
+
+#[cfg(test)]
+#[path = "report_tests.rs"]
+mod tests;

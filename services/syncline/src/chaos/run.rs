@@ -1,12 +1,10 @@
-//! One run: traffic and faults, the end of both, and the check.
+//! One run: traffic and faults, and the end of both. What it proved is `verdict.rs`.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use lab::Object;
-use store::{JobFacts, Store};
+use store::Store;
 use time::OffsetDateTime;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -14,15 +12,14 @@ use tokio_util::task::TaskTracker;
 
 use super::ChaosArgs;
 use super::book::Book;
-use super::checker::{Check, Facts, Finding, findings};
-use super::faults::{Breaker, Incident, Journal};
-use super::memory::{Memory, leaked};
+use super::faults::{Breaker, Journal};
+use super::memory::Memory;
+use super::polling::Polled;
 use super::report::Report;
-use super::schedule::{Fault, Link, Target, plan};
-use super::source::Source;
-use super::takeovers::{takeovers, wipes};
+use super::schedule::{Target, plan};
 use super::traffic::{Client, change_source};
-use super::world::{World, all_slots};
+use super::verdict::telling;
+use super::world::{World, all_slots, portals};
 use crate::roles::Role;
 
 /// How long everything that was accepted may take to end when nothing is broken any more.
@@ -35,23 +32,24 @@ const LOOK: Duration = Duration::from_millis(500);
 const LINE: Duration = Duration::from_secs(30);
 
 /// Everything of a run that is shared by its parts.
-struct Run<'a> {
-    world: &'a World,
-    args: &'a ChaosArgs,
-    seed: u64,
-    book: Arc<Book>,
-    journal: Arc<Journal>,
-    memory: Memory,
+pub(super) struct Run<'a> {
+    pub world: &'a World,
+    pub args: &'a ChaosArgs,
+    pub seed: u64,
+    pub book: Arc<Book>,
+    pub journal: Arc<Journal>,
+    pub memory: Memory,
     client: Client,
     /// Processes that ended by themselves.
-    ended: std::sync::Mutex<Vec<String>>,
+    pub ended: std::sync::Mutex<Vec<String>>,
 }
 
 /// Runs, checks, and says what came of it.
 pub(super) async fn run(world: &World, args: &ChaosArgs, seed: u32) -> anyhow::Result<Report> {
     let begun = Instant::now();
     let (book, journal) = (Arc::new(Book::default()), Arc::new(Journal::default()));
-    let client = Client::new(Arc::clone(&world.fleet), Arc::clone(&book), CancellationToken::new())?;
+    let (fleet, stop) = (Arc::clone(&world.fleet), CancellationToken::new());
+    let client = Client::new(fleet, Arc::clone(&book), Arc::clone(&journal), stop)?;
     let (memory, ended) = (Memory::default(), std::sync::Mutex::default());
     let run = Run { world, args, seed: seed.into(), book, journal, memory, client, ended };
     let stop = CancellationToken::new();
@@ -75,7 +73,7 @@ impl Run<'_> {
         let duration = self.args.duration();
         let target = Target {
             slots: all_slots(),
-            portals: self.args.workspaces.into(),
+            portals: portals(self.args.workspaces.into()),
             nodes: if self.args.cluster { 3 } else { 1 },
             lease_ms: u64::try_from(self.world.config.worker.lease.as_millis()).unwrap_or(8_000),
         };
@@ -163,81 +161,11 @@ impl Run<'_> {
         for (job, accepted) in accepted {
             for (slot, url) in self.world.fleet.urls(Role::Status) {
                 // Without an answer it cannot be wrong.
-                drop(self.client.poll(slot, &url, &accepted.workspace, job).await);
+                let polled = Polled { workspace: &accepted.workspace, job };
+                self.client.poll(slot, &url, polled, false).await;
             }
         }
     }
-
-    async fn check(
-        &self,
-        store: &Store,
-        frozen_at: OffsetDateTime,
-        closing: usize,
-        begun: Instant,
-    ) -> anyhow::Result<Report> {
-        let mut processes = self.journal.failures();
-        processes.extend(self.world.fleet.stop().await?);
-        processes.extend(leaked(&self.world.fleet.lives()));
-        processes.append(&mut self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-        let incidents = self.journal.incidents();
-        self.world.note(&incidents.iter().map(|incident| format!("{incident:?}\n")).collect::<String>())?;
-        let notes = self.book.open().clone();
-        let facts = Facts {
-            notes,
-            jobs: store.all_jobs().await?,
-            job_changes: store.audited_jobs().await?,
-            cursor_changes: store.audited_cursors().await?,
-            records: self.records(),
-            vendor_failed: incidents.iter().filter_map(vendor_failed).collect(),
-        };
-        let mut found = findings(&facts);
-        let say = |check| move |what| Finding { check, what };
-        found.extend(processes.into_iter().map(say(Check::Processes)));
-        let memory = self.memory.report();
-        found.extend(memory.grown().into_iter().map(say(Check::Memory)));
-        let source = Source::of(&self.world.lab)?;
-        let compared = telling(&facts.jobs, frozen_at);
-        for workspace in &self.world.workspaces {
-            if !compared.contains(workspace) {
-                found.push(say(Check::Source)(format!("{workspace} has no completed sync to compare")));
-                continue;
-            }
-            let differences = source.differences(store, workspace).await?;
-            found.extend(differences.into_iter().map(say(Check::Source)));
-        }
-        let report = Report {
-            seed: self.seed,
-            duration: self.args.duration(),
-            took: begun.elapsed(),
-            takeovers: takeovers(&incidents, &facts.job_changes, self.world.config.worker.lease),
-            wipes: wipes(&incidents, &facts.job_changes),
-            incidents,
-            vendor: self.world.lab.stats().await,
-            memory,
-            closing,
-            compared: compared.len(),
-            records_each: source.len(),
-            facts,
-            findings: found,
-        };
-        Ok(report.judged())
-    }
-
-    /// How many records there are at most, by object.
-    fn records(&self) -> BTreeMap<String, u64> {
-        let lab = &self.world.lab;
-        let records = |object| lab.expect(object).records + lab.expect_archived(object).records;
-        [Object::Contacts, Object::Companies, Object::Deals]
-            .map(|object| (object.name().to_owned(), records(object)))
-            .into()
-    }
-}
-
-/// When the vendor failed on purpose: requests of then may have failed until this much later, with all their retries.
-fn vendor_failed(incident: &Incident) -> Option<(OffsetDateTime, OffsetDateTime)> {
-    const FAILS_WITHIN: Duration = Duration::from_secs(60);
-    let is_vendors = matches!(incident.fault, Fault::Vendor { .. } | Fault::Link { link: Link::Vendor, .. });
-    is_vendors.then(|| (incident.begun, incident.ended + FAILS_WITHIN))
 }
 
 /// Returns also when not everything ends: then the checker says what.
@@ -247,18 +175,4 @@ async fn drain(store: &Store) -> anyhow::Result<()> {
         tokio::time::sleep(LOOK).await;
     }
     Ok(())
-}
-
-/// Workspaces whose last sync completed, and began when the source changed no more: what they have must be what the
-/// source has, and nothing but that sync made it so.
-fn telling(jobs: &[JobFacts], frozen_at: OffsetDateTime) -> BTreeSet<String> {
-    let last: BTreeMap<&str, &JobFacts> = jobs.iter().map(|job| (job.workspace_id.as_str(), job)).collect();
-    let tells = |job: &&&JobFacts| job.status == "completed" && begun_at(job, jobs) > frozen_at;
-    last.values().filter(tells).map(|job| job.workspace_id.clone()).collect()
-}
-
-/// When somebody first asked for what a job did: a retry goes on with what the job before it had read.
-fn begun_at(job: &JobFacts, jobs: &[JobFacts]) -> OffsetDateTime {
-    let before = |job: &&JobFacts| job.retry_of.and_then(|old| jobs.iter().find(|other| other.id == old));
-    std::iter::successors(Some(job), before).last().unwrap_or(job).created_at
 }

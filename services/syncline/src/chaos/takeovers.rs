@@ -13,7 +13,7 @@ use super::schedule::{Fault, Link, Slot};
 use crate::roles::Role;
 
 /// After an outage, until its effects are gone: reconnecting, redelivery.
-const AFTER_EFFECT: Duration = Duration::from_secs(3);
+pub(super) const AFTER_EFFECT: Duration = Duration::from_secs(3);
 
 /// A job whose worker died or hung, and that another one took over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,11 +61,11 @@ pub(super) fn takeovers(incidents: &[Incident], changes: &[JobChange], lease: Du
 }
 
 /// Workers are called `syncline-worker-<host>-<process>`.
-fn is_of(holder: &str, pid: u32) -> bool {
+pub(super) fn is_of(holder: &str, pid: u32) -> bool {
     holder.rsplit('-').next() == Some(pid.to_string().as_str())
 }
 
-fn by_job(changes: &[JobChange]) -> BTreeMap<Uuid, Vec<&JobChange>> {
+pub(super) fn by_job(changes: &[JobChange]) -> BTreeMap<Uuid, Vec<&JobChange>> {
     let mut by_job: BTreeMap<Uuid, Vec<&JobChange>> = BTreeMap::new();
     for change in changes {
         by_job.entry(change.job_id).or_default().push(change);

@@ -25,6 +25,7 @@ fn change(job: u128, seconds: i64, writer: &str, status: &str, holder: Option<&s
         revision: seconds,
         attempts: 1,
         run_at: START,
+        cancel_requested_at: None,
     }
 }
 

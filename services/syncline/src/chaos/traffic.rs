@@ -1,11 +1,11 @@
 //! Clients: they ask for syncs, look how far they are, cancel some, and have some of those tried again. How they ask is
-//! in `asking.rs`.
+//! in `asking.rs`, how they look in `polling.rs`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use lab::{Change, Object, RunningLab};
-use protocol::{JobStatus, JobView};
+use protocol::JobStatus;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use reqwest::StatusCode;
@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::asking::Ask;
 use super::book::Book;
+use super::faults::Journal;
 use super::fleet::Fleet;
-use super::schedule::Slot;
 use crate::roles::Role;
 
 /// Between two tries of a post, and between two polls.
@@ -35,16 +35,22 @@ pub(super) struct Client {
     pub(super) http: reqwest::Client,
     pub(super) fleet: Arc<Fleet>,
     pub book: Arc<Book>,
+    pub(super) journal: Arc<Journal>,
     pub stop: CancellationToken,
     /// Ends every pause between two jobs.
     pub hurry: Arc<Notify>,
 }
 
 impl Client {
-    pub(super) fn new(fleet: Arc<Fleet>, book: Arc<Book>, stop: CancellationToken) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        fleet: Arc<Fleet>,
+        book: Arc<Book>,
+        journal: Arc<Journal>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
         // A process that is held up does not answer; a person would try the other one.
         let http = reqwest::Client::builder().timeout(Duration::from_secs(11)).build()?;
-        Ok(Self { http, fleet, book, stop, hurry: Arc::default() })
+        Ok(Self { http, fleet, book, journal, stop, hurry: Arc::default() })
     }
 
     /// Asks for one sync after the other until it is told to stop.
@@ -105,47 +111,6 @@ impl Client {
             return;
         }
     }
-
-    /// Polls by way of every status process in turn until the job is over, and says how it ended.
-    async fn follow(&self, workspace: &str, job: Uuid, rng: &mut StdRng) -> Option<JobStatus> {
-        let urls = self.fleet.urls(Role::Status);
-        for (slot, url) in urls.iter().cycle() {
-            let view = self.poll(*slot, url, workspace, job).await;
-            if let Some(view) = view.filter(|view| view.status.is_over()) {
-                return Some(view.status);
-            }
-            pause(rng, PAUSE_MS).await;
-        }
-        None
-    }
-
-    /// One poll. `None` if there was no answer.
-    pub(super) async fn poll(&self, slot: Slot, url: &str, workspace: &str, job: Uuid) -> Option<JobView> {
-        let before = self.fleet.pid(slot)?;
-        let url = format!("{url}/api/workspaces/{workspace}/sync/jobs/{job}");
-        let answer = match self.http.get(url).timeout(Duration::from_secs(4)).send().await {
-            Ok(answer) => Ok((answer.status(), answer.text().await)),
-            Err(error) => Err(error),
-        };
-        let mut book = self.book.open();
-        let Ok((status, Ok(text))) = answer else {
-            book.polls_unanswered += 1;
-            return None;
-        };
-        if status == StatusCode::OK {
-            let view = serde_json::from_str(&text).ok()?;
-            // If it was killed meanwhile, nobody knows who answered.
-            if self.fleet.pid(slot) == Some(before) {
-                book.see(slot, before, &view);
-            }
-            return Some(view);
-        }
-        book.polls_unanswered += 1;
-        if status != StatusCode::SERVICE_UNAVAILABLE {
-            book.wrong.insert(format!("a poll of job {job} was answered with {status} by {slot}: {text}"));
-        }
-        None
-    }
 }
 
 pub(super) async fn pause(rng: &mut StdRng, ms: std::ops::Range<u64>) {
@@ -177,6 +142,23 @@ pub(super) async fn change_source(
             };
             lab.change(change);
         }
+        change_directory(lab, n);
     }
     OffsetDateTime::now_utc()
+}
+
+/// An owner who is deactivated and comes back, a stage that is renamed, and one that is taken away and put back at the end.
+fn change_directory(lab: &RunningLab, n: u32) {
+    const STAGE: (&str, &str, &str, &str) = ("7755001", "118820001", "Due", "0.5");
+    let (pipeline, id, label, probability) = STAGE;
+    let known = lab.set_owner_archived(77_002, n.is_multiple_of(2))
+        && lab.put_stage("default", "contractsent", &format!("Contract Sent {n}"), "0.9")
+        && if n.is_multiple_of(2) {
+            lab.remove_stage(pipeline, id)
+        } else {
+            lab.put_stage(pipeline, id, label, probability)
+        };
+    if !known {
+        tracing::warn!("the lab does not have the owner and the stages that were to be changed");
+    }
 }

@@ -59,7 +59,7 @@ impl World {
         let store = open_store(&config)?;
         store.migrate().await.context("the database could not be migrated")?;
         store.install_audit().await.context("the audit could not be installed")?;
-        let token = |n: usize| json!({"accessToken": RunningLab::token(n as u64 + 1)});
+        let token = |n: usize| json!({"accessToken": RunningLab::token(portal(n as u64))});
         store.seed_workspaces("chaos", args.workspaces.into(), &"hubspot".parse()?, token).await?;
         store.close().await;
         tokio::time::timeout(READY_WITHIN, provisioned(&config)).await.context("NATS has no leader")?;
@@ -135,6 +135,16 @@ pub(super) fn all_slots() -> Vec<Slot> {
     slots(processes)
 }
 
+/// The account of a workspace. Every fourth one shares that of the one before it, and with it the budget.
+fn portal(n: u64) -> u64 {
+    n + 1 - (n + 1) / 4
+}
+
+/// How many accounts so many workspaces have.
+pub(super) fn portals(workspaces: u64) -> u64 {
+    portal(workspaces.saturating_sub(1))
+}
+
 fn lab_config(args: &ChaosArgs) -> LabConfig {
     LabConfig {
         contacts: args.records,
@@ -159,4 +169,16 @@ fn settings(config: &Config) -> anyhow::Result<Config> {
         hubspot.page_size = PAGE_SIZE;
     }
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fourth_workspace_shares_the_account_of_the_one_before_it() {
+        let of: Vec<u64> = (0..9).map(portal).collect();
+        assert_eq!(of, [1, 2, 3, 3, 4, 5, 6, 6, 7]);
+        assert_eq!([1, 4, 5, 40].map(portals), [1, 3, 4, 30]);
+    }
 }

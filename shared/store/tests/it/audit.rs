@@ -1,7 +1,7 @@
 use protocol::JobStatus;
-use store::Ending;
+use store::{Ending, PageBatch};
 
-use crate::fixture::{World, deal, deals, progress};
+use crate::fixture::{World, deal, deals, progress, rejected};
 
 #[tokio::test]
 async fn the_audit_has_each_change_with_who_made_it_and_in_which_transaction() {
@@ -36,4 +36,43 @@ async fn the_audit_has_each_change_with_who_made_it_and_in_which_transaction() {
     let all = world.store.all_jobs().await.unwrap();
     assert_eq!((all[0].id, all[0].status.as_str(), all[0].attempts), (claimed.job.id.0, "completed", 1));
     assert_eq!(world.store.active_job_count().await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_audit_has_each_transaction_that_wrote_rows_with_or_without_the_fence() {
+    let world = World::new().await;
+    world.store.install_audit().await.unwrap();
+    let claimed = world.running().await;
+    let job = claimed.job.id.0;
+    let page = || PageBatch {
+        rejected: vec![rejected("3", "no date")],
+        ..deals(vec![deal("1", "10"), deal("2", "20")])
+    };
+    let fence = async || world.store.audited_jobs().await.unwrap().last().unwrap().txid;
+    world.store.commit_pages(&claimed.lease, &[page()], &progress(3)).await.unwrap();
+    let first = fence().await;
+    // Deals that are equal are not written again; the captured record is.
+    world.store.commit_pages(&claimed.lease, &[page()], &progress(3)).await.unwrap();
+    let second = fence().await;
+    world.run("UPDATE deals SET amount = amount + 1").await;
+    world.run("DELETE FROM deals WHERE external_id = '2'").await;
+    world.run("UPDATE record_errors SET job_id = gen_random_uuid()").await;
+    world.run("UPDATE record_errors SET reason = 'another'").await;
+
+    let all = world.store.audited_rows().await.unwrap();
+    let lines: Vec<_> = all.iter().map(|line| (line.relation.as_str(), line.op.as_str())).collect();
+    let [insert, capture, again, update, delete, adopt, tamper] = &all[..] else { panic!("{lines:?}") };
+    assert_eq!(lines[..3], [("deals", "insert"), ("record_errors", "insert"), ("record_errors", "update")]);
+    assert_eq!((insert.txid, capture.txid, again.txid), (first, first, second));
+    assert!(
+        [insert, capture, again].iter().all(|line| line.job_id == Some(job) && line.writer == "store-test")
+    );
+    assert_eq!(
+        lines[3..],
+        [("deals", "update"), ("deals", "delete"), ("record_errors", "adopt"), ("record_errors", "update")]
+    );
+    assert_eq!((update.job_id, delete.job_id, tamper.job_before), (Some(job), None, None));
+    assert_eq!((adopt.job_before, adopt.job_id), (Some(job), tamper.job_id));
+    assert!(all.iter().all(|line| line.workspace_id == "acme"));
+    assert!([update, delete, adopt, tamper].iter().all(|line| line.txid != first && line.txid != second));
 }
