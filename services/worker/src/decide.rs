@@ -168,13 +168,10 @@ mod tests {
     use super::*;
 
     const POLICY: Policy = Policy { retry_base: Duration::from_secs(2), jitter: 0.0 };
+    const COUNTS: Counts = Counts { attempts: 1, max_attempts: 3, takeovers: 0 };
 
     fn x() -> Failure {
         Failure::new(AttemptErrorClass::Transient, "x")
-    }
-
-    fn counts(attempts: u32) -> Counts {
-        Counts { attempts, max_attempts: 3, takeovers: 0 }
     }
 
     /// (state or reason, delay in seconds, counted, keeps ticket, settlement)
@@ -214,7 +211,7 @@ mod tests {
         for (outcome, attempts, (state, delay, counted, keeps, settlement)) in table {
             let expected = (state.to_owned(), delay, counted, keeps, settlement);
             assert_eq!(
-                row(decide(outcome.clone(), counts(attempts), POLICY)),
+                row(decide(outcome.clone(), Counts { attempts, ..COUNTS }, POLICY)),
                 expected,
                 "{outcome:?} at attempt {attempts}"
             );
@@ -224,7 +221,7 @@ mod tests {
     #[test]
     fn jitter_adds_a_tenth_at_most() {
         let policy = Policy { jitter: 1.0, ..POLICY };
-        match decide(Outcome::Transient(x()), counts(1), policy) {
+        match decide(Outcome::Transient(x()), COUNTS, policy) {
             Decision::Rest(resting, _) => assert_eq!(resting.delay, Duration::from_millis(2200)),
             other @ Decision::End(..) => panic!("{other:?}"),
         }
@@ -262,8 +259,7 @@ mod tests {
                 failure: x(),
                 retry_after: Duration::from_secs(s)
             })),
-            Just(Run::Ends(Outcome::Interrupted)),
-            Just(Run::Ends(Outcome::StoreAway)),
+            prop_oneof![Just(Outcome::Interrupted), Just(Outcome::StoreAway)].prop_map(Run::Ends),
             Just(Run::Dies { committed: true }),
         ]
     }

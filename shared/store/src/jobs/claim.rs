@@ -1,4 +1,4 @@
-//! Claiming a job: the one way to get its lease. And keeping the lease while nothing is committed.
+//! Claiming a job: the one way to get its lease.
 
 use std::time::Duration;
 
@@ -202,6 +202,17 @@ impl Store {
             run_at: r.run_at,
             revision: r.revision,
         };
+        self.read_or_leave(job, token, lease, extras).await
+    }
+
+    async fn read_or_leave(
+        &self,
+        job: JobRow,
+        token: Uuid,
+        lease: Duration,
+        extras: Extras,
+    ) -> Result<Claim, StoreError> {
+        let job_id = JobId(job.id);
         match job.try_into().and_then(|job| self.claimed(job, token, lease, extras)) {
             Ok(claimed) => Ok(Claim::Claimed(Box::new(claimed))),
             Err(error) => {
@@ -264,32 +275,6 @@ impl Store {
             credentials,
             cursors,
         })
-    }
-
-    /// Renews the lease while nothing is committed: during a long wait for the vendor. Answers whether somebody asked
-    /// to cancel the job.
-    ///
-    /// # Errors
-    /// [`StoreError::LeaseLost`], also if somebody gave new credentials meanwhile: the job is to go on with them. If
-    /// Postgres is not available.
-    pub async fn renew_lease(&self, lease: &Lease) -> Result<bool, StoreError> {
-        let mut control = self.control().await?;
-        let row = sqlx::query!(
-            r#"WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
-               UPDATE jobs SET lease_expires_at = now() + make_interval(secs => $3)
-               FROM relaxed WHERE id = $1 AND lease_token = $2
-                 AND NOT EXISTS (SELECT FROM connections c
-                                 WHERE c.workspace_id = jobs.workspace_id AND c.connector = jobs.scope AND c.generation <> $4)
-               RETURNING cancel_requested_at IS NOT NULL AS "cancel_requested!""#,
-            lease.job_id.0,
-            lease.token,
-            lease.duration.as_secs_f64(),
-            lease.generation
-        )
-        .fetch_optional(control.busy())
-        .await?;
-        control.rest();
-        Ok(row.ok_or(StoreError::LeaseLost)?.cancel_requested)
     }
 }
 

@@ -11,6 +11,7 @@ mod finish;
 mod once;
 mod page;
 mod read;
+mod renew;
 mod repair;
 mod retention;
 mod row;

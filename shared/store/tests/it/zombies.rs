@@ -129,7 +129,7 @@ async fn a_run_with_replaced_credentials_cannot_renew_or_fail_the_job_and_its_su
     let old = world.running().await;
     let hubspot = "hubspot".parse().unwrap();
     let given = serde_json::json!({"token": "a new one"});
-    world.store.put_connection(&workspace("acme"), &hubspot, &given).await.unwrap();
+    world.store.put_connection(&workspace("acme"), &hubspot, &given, None).await.unwrap();
     let before = footprint(&world).await;
     let failed = Ending { status: JobStatus::Failed, ..ending() };
     for error in [
@@ -151,7 +151,11 @@ async fn a_run_with_replaced_credentials_still_ends_a_job_that_was_cancelled() {
     let old = world.running().await;
     let acme = workspace("acme");
     world.store.cancel(&acme, old.job.id).await.unwrap();
-    world.store.put_connection(&acme, &"hubspot".parse().unwrap(), &serde_json::json!({})).await.unwrap();
+    world
+        .store
+        .put_connection(&acme, &"hubspot".parse().unwrap(), &serde_json::json!({}), None)
+        .await
+        .unwrap();
     let view = world.store.end_job(&old.lease, &ending()).await.unwrap();
     assert_eq!(view.status, JobStatus::Cancelled);
 }
