@@ -144,7 +144,7 @@ impl Worker {
         let counts = Counts {
             attempts: job.attempts,
             max_attempts: job.max_attempts,
-            takeovers: claimed.takeovers_in_vain,
+            in_vain: claimed.takeovers_in_vain,
         };
         let policy = Policy { retry_base: self.settings.retry_base, jitter: rand::random() };
         let decision = decide(outcome, counts, policy);

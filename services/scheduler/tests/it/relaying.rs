@@ -9,7 +9,14 @@ use store::Resting;
 use crate::fixture::{PATIENCE, World, all, impatient, settings, sorted};
 
 fn resting(delay: Duration, keeps_ticket: bool) -> Resting {
-    Resting { reason: WaitingReason::SourceQuota, delay, error: None, uncount: true, keeps_ticket }
+    Resting {
+        reason: WaitingReason::SourceQuota,
+        delay,
+        error: None,
+        uncount: true,
+        keeps_ticket,
+        in_vain: false,
+    }
 }
 
 #[tokio::test]

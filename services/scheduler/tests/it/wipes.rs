@@ -22,6 +22,7 @@ async fn one_pass_provisions_and_relays_every_waiting_row_whatever_its_age_and_n
         error: None,
         uncount: false,
         keeps_ticket: true,
+        in_vain: false,
     };
     world.store.rest_job(&lease, &resting).await.unwrap();
     let scheduler = world.scheduler(Settings { batch_max: 10, ..settings() }).await;

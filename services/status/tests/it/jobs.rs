@@ -83,6 +83,7 @@ async fn a_failed_job_says_why_and_a_waiting_one_until_when() {
         error: Some(store::Failure::new(protocol::AttemptErrorClass::Transient, "it broke")),
         uncount: false,
         keeps_ticket: true,
+        in_vain: false,
     };
     world.stores.store.rest_job(&lease, &resting).await.unwrap();
     let body = world.polled(job.id, 3).await;

@@ -87,6 +87,8 @@ pub struct Resting {
     pub uncount: bool,
     /// Whether the ticket stays in the queue for the next attempt. If not, the relay makes a new one when due.
     pub keeps_ticket: bool,
+    /// Whether this counts like a worker's death: nothing could be committed.
+    pub in_vain: bool,
 }
 
 impl Store {
@@ -154,6 +156,7 @@ impl Store {
                        || ($8 || jsonb_build_object('attempt', attempts, 'at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))),
                        $9::text::jsonpath) END,
                    attempts = attempts - CASE WHEN $6 THEN 1 ELSE 0 END,
+                   takeovers_in_vain = takeovers_in_vain + CASE WHEN $10 THEN 1 ELSE 0 END,
                    ticketed_at = CASE WHEN $7 THEN now() + make_interval(secs => $4) END,
                    lease_token = NULL, lease_holder = NULL, lease_expires_at = NULL,
                    revision = revision + 1
@@ -168,7 +171,8 @@ impl Store {
             resting.uncount,
             resting.keeps_ticket,
             resting.error.as_ref().map(Failure::to_value).transpose()?,
-            NEWEST
+            NEWEST,
+            resting.in_vain
         )
         .fetch_optional(control.busy())
         .await?;

@@ -14,6 +14,7 @@ fn resting(error: Failure) -> Resting {
         error: Some(error),
         uncount: false,
         keeps_ticket: true,
+        in_vain: false,
     }
 }
 

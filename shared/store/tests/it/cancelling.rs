@@ -36,6 +36,7 @@ async fn a_job_that_waits_for_a_quota_is_cancelled_at_once() {
         error: None,
         uncount: true,
         keeps_ticket: false,
+        in_vain: false,
     };
     world.store.rest_job(&running.lease, &resting).await.unwrap();
     let cancelled = world.store.cancel(&workspace("acme"), running.job.id).await.unwrap();
@@ -78,6 +79,7 @@ async fn a_job_that_was_promised_to_be_cancelled_ends_in_no_other_way() {
         error: None,
         uncount: false,
         keeps_ticket: true,
+        in_vain: false,
     };
     let rested = world.store.rest_job(&running.lease, &resting).await.unwrap();
     assert_eq!((rested.status, rested.waiting_reason), (JobStatus::Cancelled, None));

@@ -1,4 +1,7 @@
-use protocol::Priority;
+use std::time::Duration;
+
+use protocol::{Priority, WaitingReason};
+use store::Resting;
 
 use crate::fixture::{World, changed, deal, deals, progress};
 use crate::relay::{each_goes_to_one_of_two, many};
@@ -98,4 +101,26 @@ async fn only_takeovers_with_nothing_committed_between_them_are_counted_against_
         .await;
     claimed = world.claimed(claimed.job.id).await;
     assert_eq!((claimed.job.takeovers, claimed.takeovers_in_vain), (4, 0), "an attempt came to its end");
+}
+
+#[tokio::test]
+async fn a_run_that_could_not_be_written_for_counts_like_a_death_and_a_page_makes_up_for_it() {
+    let world = World::new().await;
+    let claimed = world.running().await;
+    let put_back = |in_vain| Resting {
+        reason: WaitingReason::Interrupted,
+        delay: Duration::ZERO,
+        error: None,
+        uncount: true,
+        keeps_ticket: true,
+        in_vain,
+    };
+    world.store.rest_job(&claimed.lease, &put_back(true)).await.unwrap();
+    let claimed = world.claimed(claimed.job.id).await;
+    let counts =
+        |claimed: &store::Claimed| (claimed.job.attempts, claimed.job.takeovers, claimed.takeovers_in_vain);
+    assert_eq!(counts(&claimed), (1, 0, 1));
+    world.store.commit_pages(&claimed.lease, &[deals(vec![deal("1", "2")])], &progress(1)).await.unwrap();
+    world.store.rest_job(&claimed.lease, &put_back(false)).await.unwrap();
+    assert_eq!(counts(&world.claimed(claimed.job.id).await), (1, 0, 0));
 }

@@ -9,7 +9,7 @@ use crate::fixture::{World, changed, deals, progress, workspace};
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn resting(reason: WaitingReason) -> Resting {
-    Resting { reason, delay: MINUTE, error: None, uncount: false, keeps_ticket: true }
+    Resting { reason, delay: MINUTE, error: None, uncount: false, keeps_ticket: true, in_vain: false }
 }
 
 #[tokio::test]

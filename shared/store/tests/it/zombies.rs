@@ -16,6 +16,7 @@ fn resting() -> Resting {
         error: None,
         uncount: true,
         keeps_ticket: true,
+        in_vain: false,
     }
 }
 
