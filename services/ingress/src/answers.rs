@@ -210,10 +210,12 @@ pub(crate) struct WorkspaceAnswer {
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct ConnectionRequest {
-    /// What the connector needs, by field. Stored encrypted, never shown again.
+    /// What the connector needs, by field. Stored encrypted, never shown again. May be absent if there is a `quotaShare`,
+    /// and the workspace is connected: then only that changes.
     // Any value: serde's own refusal of what is no object would repeat it, and it is a secret.
-    #[schema(value_type = Object, example = json!({"accessToken": "pat-eu1-…"}))]
-    pub credentials: serde_json::Value,
+    #[schema(value_type = Option<Object>, example = json!({"accessToken": "pat-eu1-…"}))]
+    #[serde(default)]
+    pub credentials: Option<serde_json::Value>,
     /// How much of what the vendor allows the account Syncline may use, above 0 to 1; the rest is left to your other
     /// tools. If absent: what the operator has configured, 0.9 unless changed. Of several connections with the same
     /// account the smallest counts while they are synced.

@@ -144,8 +144,8 @@ async fn put_workspace(
 /// Connect a workspace's account
 ///
 /// Makes the connection or replaces it. Its credentials are stored encrypted and never shown again; other ones than
-/// before make the next sync a full one. With the same ones only `quotaShare` changes, from the next sync on; without
-/// it the operator's setting counts.
+/// before make the next sync a full one. Without `credentials`, or with the same ones, only `quotaShare` changes, from the
+/// next sync on; with credentials and without it the operator's setting counts.
 #[utoipa::path(put, path = "/api/workspaces/{workspace_id}/connections/{connector_type}", tag = "setup", request_body = ConnectionRequest,
     params(("workspace_id" = String, Path, description = "The workspace"), ("connector_type" = String, Path, description = "`hubspot`")),
     responses((status = 200, description = "Replaced", body = ConnectionAnswer),
@@ -162,15 +162,37 @@ async fn put_connection(
     Json(request): Json<ConnectionRequest>,
 ) -> Result<Response, ApiError> {
     let connector = known_connector(&connector_type)?;
-    let credentials = request.credentials;
-    check_credentials(spec(&connector)?, &credentials)?;
     let quota_share = request.quota_share.map(known_share).transpose()?;
+    let Some(credentials) = request.credentials else {
+        return put_share(&ingress, &workspace_id, &connector, quota_share).await;
+    };
+    check_credentials(spec(&connector)?, &credentials)?;
     let put = ingress.store.put_connection(&workspace_id, &connector, &credentials, quota_share);
     let (stored, created) = put.await.map_err(|e| match e {
         StoreError::UnknownWorkspace => unknown_workspace(&workspace_id),
         other => store_error(other),
     })?;
     Ok((created_or_ok(created), Json(ConnectionAnswer::from(stored))).into_response())
+}
+
+/// Changes the share alone: of a connection whose credentials the vendor rotates nobody can send the present ones.
+async fn put_share(
+    ingress: &Ingress,
+    workspace_id: &WorkspaceId,
+    connector: &ConnectorName,
+    quota_share: Option<f64>,
+) -> Result<Response, ApiError> {
+    let Some(share) = quota_share else {
+        return Err(ApiError::new(ProblemKind::InvalidField, "`credentials` is missing."));
+    };
+    let stored = ingress.store.set_quota_share(workspace_id, connector, share).await.map_err(store_error)?;
+    let Some(stored) = stored else {
+        require_workspace(ingress, workspace_id).await?;
+        let detail =
+            format!("The workspace has no connection for `{connector}`; send its `credentials`, too.");
+        return Err(ApiError::new(ProblemKind::NotConnected, detail));
+    };
+    Ok((StatusCode::OK, Json(ConnectionAnswer::from(stored))).into_response())
 }
 
 /// A share of the vendor's quota, if it is one. What else it may be is not repeated.

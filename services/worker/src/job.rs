@@ -141,11 +141,12 @@ impl Worker {
             }
         };
         let job = &claimed.job;
-        let counts = Counts {
-            attempts: job.attempts,
-            max_attempts: job.max_attempts,
-            in_vain: claimed.takeovers_in_vain,
+        // A page makes up for what was in vain before.
+        let in_vain = match &live {
+            Some(live) if live.revision() > job.revision => 0,
+            _ => claimed.takeovers_in_vain,
         };
+        let counts = Counts { attempts: job.attempts, max_attempts: job.max_attempts, in_vain };
         let policy = Policy { retry_base: self.settings.retry_base, jitter: rand::random() };
         let decision = decide(outcome, counts, policy);
         let decision = if delivery.is_some() { decision } else { decision.without_ticket() };

@@ -45,6 +45,11 @@ impl Live {
         self.views.send_replace(self.view.clone());
     }
 
+    /// The newest revision that was committed, the claim's if there is none.
+    pub(crate) fn revision(&self) -> u64 {
+        self.view.revision
+    }
+
     /// Puts the last view on the board and waits until it is there, a little. Answers whether it is.
     pub(crate) async fn finish(self, last: &JobView) -> bool {
         drop(self.views);

@@ -113,6 +113,32 @@ impl Store {
         }))
     }
 
+    /// Changes how much of the vendor's quota is used for a connection, and nothing else. `None` if there is none.
+    ///
+    /// # Errors
+    /// If Postgres is not available.
+    pub async fn set_quota_share(
+        &self,
+        workspace_id: &WorkspaceId,
+        connector: &ConnectorName,
+        share: f64,
+    ) -> Result<Option<StoredConnection>, StoreError> {
+        let set = sqlx::query!(
+            r#"UPDATE connections SET quota_share = $3 WHERE workspace_id = $1 AND connector = $2
+               RETURNING account_id, created_at, updated_at"#,
+            workspace_id.as_str(),
+            connector.as_str(),
+            share
+        );
+        Ok(self.optional(set).await?.map(|row| StoredConnection {
+            connector: connector.clone(),
+            account_id: row.account_id,
+            quota_share: Some(share),
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }))
+    }
+
     /// A workspace's connections by name. Empty also for an unknown workspace.
     ///
     /// # Errors

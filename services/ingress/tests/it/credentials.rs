@@ -57,6 +57,23 @@ async fn the_share_of_the_quota_is_shown_and_handed_to_the_worker_and_left_out_i
 }
 
 #[tokio::test]
+async fn the_share_alone_is_changed_without_the_credentials_also_after_they_were_rotated() {
+    let world = World::new().await;
+    let job = world.post_hubspot().await.ok(202)["jobId"].as_str().unwrap().parse().unwrap();
+    let claim = world.store.claim(job, "test", crate::fixture::PATIENCE).await.unwrap();
+    let store::Claim::Claimed(claimed) = claim else { panic!("{claim:?}") };
+    world.store.rotate_credentials(&claimed.lease, &json!({"accessToken": "rotated"})).await.unwrap();
+    let answer = world.put(CONNECTION, &json!({"quotaShare": 0.5})).await.ok(200);
+    assert_eq!(answer["quotaShare"], 0.5);
+    assert!(!world.store.renew_lease(&claimed.lease).await.unwrap(), "the run goes on");
+    let elsewhere = "/api/workspaces/nobody/connections/hubspot";
+    world.put(elsewhere, &json!({"quotaShare": 0.5})).await.problem(404, "unknown-workspace");
+    world.store.put_workspace(&"bare".parse().unwrap(), "Bare").await.unwrap();
+    let bare = "/api/workspaces/bare/connections/hubspot";
+    world.put(bare, &json!({"quotaShare": 0.5})).await.problem(422, "not-connected");
+}
+
+#[tokio::test]
 async fn a_share_of_the_quota_that_is_none_is_refused_not_repeated_and_changes_nothing() {
     let world = World::new().await;
     let before = list(&world).await.ok(200);

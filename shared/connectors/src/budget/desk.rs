@@ -200,7 +200,9 @@ impl Desk {
     /// Whether forgetting it would change nothing.
     pub(super) fn is_idle(&mut self, now: Instant) -> bool {
         self.drop_old(now, self.clock.ms(now));
-        self.turns.is_empty() && self.reports.is_empty() && self.held_until_ms.is_none()
+        // What is known of the others is what it needs while the board is away.
+        let is_quiet = self.turns.is_empty() && self.reports.is_empty() && self.away.is_none();
+        is_quiet && self.held_until_ms.is_none()
     }
 
     pub(super) fn is_away(&self) -> bool {

@@ -16,8 +16,9 @@ impl Store {
             r#"WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
                UPDATE jobs SET lease_expires_at = now() + make_interval(secs => $3)
                FROM relaxed WHERE id = $1 AND lease_token = $2
-                 AND NOT EXISTS (SELECT FROM connections c
-                                 WHERE c.workspace_id = jobs.workspace_id AND c.connector = jobs.scope AND c.generation <> $4)
+                 AND (cancel_requested_at IS NOT NULL OR NOT EXISTS (
+                      SELECT FROM connections c
+                      WHERE c.workspace_id = jobs.workspace_id AND c.connector = jobs.scope AND c.generation <> $4))
                RETURNING cancel_requested_at IS NOT NULL AS "cancel_requested!""#,
             lease.job_id.0,
             lease.token,

@@ -6,7 +6,8 @@ use crate::{Store, StoreError};
 
 impl Store {
     /// Deletes up to `limit` jobs that have been over for at least `older_than`, those that ended first, and answers
-    /// how many. A job stays while another one of its sync is kept: what a sync came to does not change by halves. What
+    /// how many. A job stays while another one of its sync is active or ended later than that: what a sync came to does
+    /// not change by halves. What
     /// remembers which sync they belonged to goes with them. Everything else that names a job stays and
     /// may name one that is gone: cursors, records, captured errors.
     ///

@@ -38,10 +38,14 @@ impl Store {
     ) -> Result<RequestAccepted, StoreError> {
         let mut tx = self.begin().await?;
         let accepted = accept_on(&mut tx, jobs).await?;
-        let Some(answer) = verdict(&accepted) else { return Ok(RequestAccepted::Refused(accepted)) };
+        let Some(answer) = verdict(&accepted) else {
+            tx.rollback().await?;
+            return Ok(RequestAccepted::Refused(accepted));
+        };
         if let Some((workspace_id, once)) = key
             && !keep(&mut tx, workspace_id, once, &answer).await?
         {
+            tx.rollback().await?;
             return Ok(RequestAccepted::KeyTaken);
         }
         for (job, accepted) in jobs.iter().zip(&accepted) {
