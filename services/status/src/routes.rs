@@ -63,7 +63,7 @@ pub(crate) type Shared = State<Arc<Status>>;
 
 /// Poll a job
 ///
-/// `jobId` may be a `syncId`. Never answers an older state than `If-None-Match` names, whichever process answers; without it,
+/// `jobId` may be a `syncId`. Never answers an older state of a job than `If-None-Match` names, whichever process answers; without it,
 /// never an older one than this process answered before. With `wait` it answers at the next change,
 /// at once if the job is over or newer than `If-None-Match` says.
 #[utoipa::path(get, path = "/api/workspaces/{workspace_id}/sync/jobs/{job_id}", tag = "sync",
