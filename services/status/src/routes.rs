@@ -63,7 +63,7 @@ pub(crate) type Shared = State<Arc<Status>>;
 
 /// Poll a job
 ///
-/// `jobId` may be a `syncId`. Never answers an older state of a job than `If-None-Match` names, whichever process answers; without it,
+/// `jobId` may be a `syncId`. Never answers an older state than `If-None-Match` names, whichever process answers; without it,
 /// never an older one than this process answered before. With `wait` it answers at the next change,
 /// at once if the job is over or newer than `If-None-Match` says.
 #[utoipa::path(get, path = "/api/workspaces/{workspace_id}/sync/jobs/{job_id}", tag = "sync",
@@ -170,6 +170,16 @@ impl Status {
         self.bus.is_connected() && self.board.is_watched()
     }
 
+    /// Keeps what Postgres says, so that neither it nor the board says older things next. Answers the newest that is
+    /// known.
+    fn learn(&self, view: JobView) -> Arc<JobView> {
+        if view.jobs.is_empty() {
+            return self.board.learn(view, true);
+        }
+        let jobs = view.jobs.iter().map(|job| Arc::unwrap_or_clone(self.board.learn(job.clone(), true)));
+        Arc::new(JobView::merged(view.id, jobs.collect()).unwrap_or(view))
+    }
+
     /// The job as it is: never older than an answer before. If that was another replica's, with a newer revision than is
     /// known here, Postgres is asked.
     pub(crate) async fn job(
@@ -195,13 +205,11 @@ impl Status {
         }
         let asked = timeout(STORE_WAIT_MAX, self.store.job(workspace_id, job_id)).await;
         match asked.unwrap_or_else(|_| Err(StoreError::timed_out())) {
-            // A job that is active is kept: what the board says next must not be older. A merged view is
-            // made anew each time.
             Ok(Some(view)) => {
-                let merged = !view.jobs.is_empty();
-                let view = if merged { Arc::new(view) } else { self.board.learn(view, true) };
-                // The one revision that is made without waiting for the disk: Postgres was killed, and forgot a claim.
-                let forgot = !merged && view.revision + 1 == answered && !view.status.is_over();
+                let view = self.learn(view);
+                // A claim is the one revision that is made without waiting for the disk: Postgres was killed, and forgot it.
+                let missing = answered.saturating_sub(view.revision);
+                let forgot = (1..=claims(&view)).contains(&missing);
                 if forgot { Err(behind()) } else { Ok(view) }
             }
             Ok(None) => {
@@ -221,6 +229,12 @@ pub(crate) fn unknown_workspace(workspace_id: &WorkspaceId) -> ApiError {
     let detail =
         format!("There is no workspace `{workspace_id}`; PUT /api/workspaces/{workspace_id} makes it.");
     ApiError::new(ProblemKind::UnknownWorkspace, detail)
+}
+
+/// How many of a job's revisions may be claims that Postgres forgot: the last one of each job that is not over.
+fn claims(view: &JobView) -> u64 {
+    let jobs = if view.jobs.is_empty() { std::slice::from_ref(view) } else { &view.jobs };
+    jobs.iter().filter(|job| !job.status.is_over()).map(|_| 1).sum()
 }
 
 /// Somebody was told more than is so now. The job is claimed again in a moment.
