@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
+use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgSslMode};
 use sqlx::{ConnectOptions, Connection};
 
@@ -29,17 +30,28 @@ pub(crate) fn url(secrets: &Secrets, port: u16, database: &str) -> String {
     format!("postgres://{USER}:{}@127.0.0.1:{port}/{database}?sslmode=disable", secrets.postgres)
 }
 
-/// Creates a database unless it exists.
-pub(crate) async fn create_database(secrets: &Secrets, port: u16, name: &str) -> Result<()> {
+/// A database without anything in it.
+pub(crate) const EMPTY: &str = "template0";
+
+/// Creates a database as a copy of another one, which nobody is connected to; unless it exists.
+pub(crate) async fn create_database(secrets: &Secrets, port: u16, name: &str, template: &str) -> Result<()> {
     let mut connection = connect(secrets, port).await?;
     let found: Option<i32> = sqlx::query_scalar("SELECT 1 FROM pg_database WHERE datname = $1")
         .bind(name)
         .fetch_optional(&mut connection)
         .await?;
     if found.is_none() {
-        let create = format!("CREATE DATABASE {name} TEMPLATE template0");
+        let create = format!("CREATE DATABASE {name} TEMPLATE {template}");
         sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&mut connection).await?;
     }
+    connection.close().await.context("close the connection to Postgres")
+}
+
+/// Applies the migrations of a directory that have not been applied.
+pub(crate) async fn migrate(url: &str, migrations: &Path) -> Result<()> {
+    let migrator = Migrator::new(migrations).await.context("read the migrations")?;
+    let mut connection = PgConnection::connect(url).await.context("connect to Postgres")?;
+    migrator.run(&mut connection).await.context("migrate")?;
     connection.close().await.context("close the connection to Postgres")
 }
 

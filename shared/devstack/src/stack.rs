@@ -150,7 +150,8 @@ impl Stack {
             let Some(postgres) = postgres else { return Ok(String::new()) };
             postgres.init(watchdog).await?;
             server::start(postgres, watchdog).await?;
-            postgres::create_database(&postgres.secrets, postgres.port, postgres::DATABASE).await?;
+            let (database, template) = (postgres::DATABASE, postgres::EMPTY);
+            postgres::create_database(&postgres.secrets, postgres.port, database, template).await?;
             anyhow::Ok(postgres::url(&postgres.secrets, postgres.port, postgres::DATABASE))
         };
         let ((), database_url) = tokio::try_join!(nats, postgres)?;

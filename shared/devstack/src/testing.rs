@@ -22,10 +22,13 @@ use crate::watchdog::Owner;
 /// How many [`TestEnv`]s one run may have; each costs 2 ms at the server's start.
 const ACCOUNTS: u16 = 600;
 
+/// The database that [`TestEnv::with_schema`] copies.
+const SCHEMA: &str = "schema";
+
 /// One database and one NATS account of its own, on the run's shared servers.
 #[derive(Clone)]
 pub struct TestEnv {
-    /// An empty database that no other test has.
+    /// A database that no other test has.
     pub database_url: String,
     number: u16,
     shared: Shared,
@@ -40,13 +43,25 @@ struct Shared {
 }
 
 impl TestEnv {
-    /// The next free database and account; starts the servers if this is the run's first.
+    /// The next free account, and an empty database; starts the servers if this is the run's first.
     ///
     /// # Panics
     /// When the servers cannot be started: no test can go on then.
-    #[expect(clippy::panic, reason = "for tests only, which have nobody to return an error to")]
     pub async fn new() -> Self {
-        match Box::pin(Self::create()).await {
+        Self::create(false).await
+    }
+
+    /// As [`TestEnv::new`], with all migrations applied: the database is a copy of one that the run makes once.
+    ///
+    /// # Panics
+    /// When the servers cannot be started, or a migration fails: no test can go on then.
+    pub async fn with_schema() -> Self {
+        Self::create(true).await
+    }
+
+    #[expect(clippy::panic, reason = "for tests only, which have nobody to return an error to")]
+    async fn create(schema: bool) -> Self {
+        match Box::pin(Self::try_create(schema)).await {
             Ok(env) => env,
             // One line: `expect` would add the error's own backtrace.
             Err(error) => panic!("a test needs nats-server and Postgres: {error:#}"),
@@ -69,14 +84,18 @@ impl TestEnv {
         }
     }
 
-    async fn create() -> Result<Self> {
+    async fn try_create(schema: bool) -> Result<Self> {
         let run = Run::current()?;
         let lock = run.lock().await?;
         let shared = run.servers().await?;
         let number = run.next_number()?;
+        if schema {
+            run.schema(&shared).await?;
+        }
         drop(lock);
         let name = format!("t{number:03}");
-        postgres::create_database(&shared.secrets, shared.postgres_port, &name).await?;
+        let template = if schema { SCHEMA } else { postgres::EMPTY };
+        postgres::create_database(&shared.secrets, shared.postgres_port, &name, template).await?;
         let database_url = postgres::url(&shared.secrets, shared.postgres_port, &name);
         Ok(Self { database_url, number, shared })
     }
@@ -136,6 +155,19 @@ impl Run {
         // From here on the servers end with their owner, by the watchdog, and not with a value of ours.
         std::mem::forget(stack);
         Ok(shared)
+    }
+
+    /// Makes the database [`SCHEMA`] if it is not there in full. Only under the lock.
+    async fn schema(&self, shared: &Shared) -> Result<()> {
+        let done = self.dir.join("schema");
+        if !done.exists() {
+            let migrations = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations"));
+            postgres::create_database(&shared.secrets, shared.postgres_port, SCHEMA, postgres::EMPTY).await?;
+            postgres::migrate(&postgres::url(&shared.secrets, shared.postgres_port, SCHEMA), migrations)
+                .await?;
+            File::create(&done).with_context(|| format!("make {}", done.display()))?;
+        }
+        Ok(())
     }
 
     /// Counts up over all processes of the run. Only under the lock.

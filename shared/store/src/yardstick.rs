@@ -121,7 +121,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_row_of_the_workspace_is_copied_and_nothing_is_left() {
-        let env = TestEnv::new().await;
+        let env = TestEnv::with_schema().await;
         let options = PoolOptions {
             url: env.database_url.clone(),
             connections_max: 2,
@@ -130,7 +130,6 @@ mod tests {
         };
         let key = SecretKey::from_hex(&SecretKey::generate().unwrap()).unwrap();
         let store = Store::new(&options, key).unwrap();
-        store.migrate().await.unwrap();
         let mut conn = store.pool.acquire().await.unwrap();
         for (workspace, ids) in [("acme", 1_000), ("other", 7)] {
             let rows = format!(

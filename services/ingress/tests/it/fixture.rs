@@ -49,9 +49,8 @@ pub struct World {
 
 impl Stores {
     pub async fn new() -> Self {
-        let env = TestEnv::new().await;
+        let env = TestEnv::with_schema().await;
         let store = open_store(&env.database_url, PATIENCE);
-        store.migrate().await.unwrap();
         let provision = connected(env.nats_url(NatsUser::Provision)).await;
         provision.provision(1).await.unwrap();
         let stores = Self { env, store };

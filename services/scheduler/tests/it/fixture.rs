@@ -62,17 +62,18 @@ pub fn impatient() -> Settings {
 impl World {
     /// With so many workspaces, each connected to HubSpot.
     pub async fn new(workspaces: usize) -> Self {
-        let env = TestEnv::new().await;
+        let env = TestEnv::with_schema().await;
         Self::at(Urls::new(&env.database_url, |user| env.nats_url(user)), workspaces).await
     }
 
     pub async fn on(stack: &Stack, workspaces: usize) -> Self {
-        Self::at(Urls::new(stack.database_url(), |user| stack.nats_url(user)), workspaces).await
+        let urls = Urls::new(stack.database_url(), |user| stack.nats_url(user));
+        open_store(&urls.database, PATIENCE).migrate().await.unwrap();
+        Self::at(urls, workspaces).await
     }
 
     async fn at(urls: Urls, workspaces: usize) -> Self {
         let store = open_store(&urls.database, PATIENCE);
-        store.migrate().await.unwrap();
         connected(&urls.provision).await.provision(1).await.unwrap();
         let hubspot = "hubspot".parse().unwrap();
         store.seed_workspaces("w", workspaces, &hubspot, |_| json!({"accessToken": "x"})).await.unwrap();

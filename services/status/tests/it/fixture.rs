@@ -55,9 +55,8 @@ pub struct World {
 
 impl Stores {
     pub async fn new() -> Self {
-        let env = TestEnv::new().await;
+        let env = TestEnv::with_schema().await;
         let store = open_store(&env.database_url, PATIENCE);
-        store.migrate().await.unwrap();
         connected(env.nats_url(NatsUser::Provision)).await.provision(1).await.unwrap();
         let worker = connected(env.nats_url(NatsUser::Worker)).await;
         let stores = Self { env, store, worker };

@@ -104,9 +104,8 @@ pub fn open_store(url: &str) -> Store {
 
 impl World {
     pub async fn new(lab: LabConfig) -> Self {
-        let env = TestEnv::new().await;
+        let env = TestEnv::with_schema().await;
         let store = open_store(&env.database_url);
-        store.migrate().await.unwrap();
         let bus = connect(env.nats_url(NatsUser::Admin)).await;
         bus.provision(1).await.unwrap();
         let lab = RunningLab::start(lab).await.unwrap();

@@ -29,3 +29,17 @@ async fn two_environments_have_databases_of_their_own() {
         sqlx::query_scalar("SELECT to_regclass('jobs') IS NOT NULL").fetch_one(&mut theirs).await.unwrap();
     assert!(!found);
 }
+
+#[tokio::test]
+async fn two_environments_with_the_schema_have_all_of_it_and_no_row_of_the_other() {
+    let (one, other) = tokio::join!(TestEnv::with_schema(), TestEnv::with_schema());
+    one.sql("INSERT INTO workspaces (id, name) VALUES ('acme', 'Acme')").await;
+    let mut theirs = clients::postgres(&other.database_url).await;
+    let workspaces: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM workspaces").fetch_one(&mut theirs).await.unwrap();
+    assert_eq!(workspaces, 0);
+    let applied: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM _sqlx_migrations").fetch_one(&mut theirs).await.unwrap();
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations")).unwrap();
+    assert_eq!(usize::try_from(applied).unwrap(), files.count());
+}

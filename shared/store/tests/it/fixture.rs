@@ -36,9 +36,8 @@ pub(crate) fn store_at(url: &str, key: &str) -> Store {
 impl World {
     /// The workspaces `acme` and `globex`, each connected to [`CONNECTORS`].
     pub async fn new() -> Self {
-        let env = TestEnv::new().await;
+        let env = TestEnv::with_schema().await;
         let store = store_at(&env.database_url, KEY);
-        store.migrate().await.unwrap();
         for workspace in ["acme", "globex"] {
             let workspace = workspace.parse().unwrap();
             store.put_workspace(&workspace, "A workspace").await.unwrap();
