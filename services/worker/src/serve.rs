@@ -21,7 +21,7 @@ const REATTACH_WAIT: Duration = Duration::from_millis(250);
 /// ticket is with a process that hangs, or because nobody had room when it was published.
 const LOOK: Duration = Duration::from_millis(500);
 /// A look that takes longer has failed. A slow Postgres must not be asked ever more.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
+const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 /// How many jobs of a lane are taken note of at once. What is left is seen the next time.
 const FOUND_MAX: usize = 8;
 /// A job that has waited for so long while a slot is free waits for a ticket that does not come.

@@ -10,8 +10,9 @@ use crate::StoreError;
 use crate::secrets::SecretKey;
 
 /// A process that hangs in the middle of a transaction (stopped, swapped out, cut off) holds the lock on its job's
-/// row, and nobody could take the job over. Postgres ends such a session; a living one sends the next statement at once.
-const IDLE_IN_TRANSACTION_MAX: &str = "5s";
+/// row, and nobody could take the job over. Postgres ends such a session before the default lease is over; a living one
+/// sends the next statement at once.
+const IDLE_IN_TRANSACTION_MAX: &str = "3s";
 
 /// A connection that rested for longer is tested before it is used: after a restart of Postgres a whole pool of them is
 /// dead, and each would fail one request.

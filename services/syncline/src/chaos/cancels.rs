@@ -55,13 +55,6 @@ fn concerns(incident: &Incident, worker: Option<Slot>) -> bool {
     }
 }
 
-/// How long they took, in order: all of them, or those with nothing broken.
-pub(super) fn sorted(cancels: &[Cancelled], all: bool) -> Vec<Duration> {
-    let mut times: Vec<_> = cancels.iter().filter(|one| all || !one.disturbed).map(|one| one.took).collect();
-    times.sort_unstable();
-    times
-}
-
 #[cfg(test)]
 mod tests {
     use time::Duration as Span;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lab::{Refused, Stats};
 use serde_json::{Value, json};
 
-use super::cancels::{self, Cancelled};
+use super::cancels::Cancelled;
 use super::check::Check;
 use super::checker::{Facts, Finding};
 use super::faults::Incident;
@@ -165,14 +165,17 @@ impl Report {
     /// p50, p99 and maximum, of all or of those that nothing else disturbed.
     pub(super) fn takeover_times(&self, all: bool) -> [Option<Duration>; 3] {
         let of = self.takeovers.iter().filter(|one| all || !one.disturbed);
-        let mut times: Vec<Duration> = of.map(|one| one.took).collect();
-        times.sort_unstable();
-        quantiles(&times)
+        quantiles(of.map(|one| one.took))
+    }
+
+    /// The same of all, without the time that Postgres was down: what is ours of it.
+    pub(super) fn takeover_times_with_postgres(&self) -> [Option<Duration>; 3] {
+        quantiles(self.takeovers.iter().map(|one| one.took.saturating_sub(one.postgres_away)))
     }
 
     /// The same of cancellations.
     pub(super) fn cancel_times(&self, all: bool) -> [Option<Duration>; 3] {
-        quantiles(&cancels::sorted(&self.cancels, all))
+        quantiles(self.cancels.iter().filter(|one| all || !one.disturbed).map(|one| one.took))
     }
 
     pub(super) fn json(&self) -> Value {
@@ -196,8 +199,10 @@ impl Report {
 }
 
 /// p50, p99 and the maximum.
-fn quantiles(sorted: &[Duration]) -> [Option<Duration>; 3] {
-    [500, 990, 1_000].map(|per_mille| quantile(sorted, per_mille))
+fn quantiles(times: impl Iterator<Item = Duration>) -> [Option<Duration>; 3] {
+    let mut sorted: Vec<_> = times.collect();
+    sorted.sort_unstable();
+    [500, 990, 1_000].map(|per_mille| quantile(&sorted, per_mille))
 }
 
 #[cfg(test)]

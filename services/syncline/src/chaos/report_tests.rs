@@ -15,7 +15,13 @@ fn kill(pid: Option<u32>) -> Incident {
 }
 
 fn takeover(job: Uuid) -> Takeover {
-    Takeover { job, from: OffsetDateTime::UNIX_EPOCH, took: Duration::from_secs(6), disturbed: false }
+    Takeover {
+        job,
+        from: OffsetDateTime::UNIX_EPOCH,
+        took: Duration::from_secs(6),
+        postgres_away: Duration::ZERO,
+        disturbed: false,
+    }
 }
 
 /// Half an hour with exactly as much as it takes.

@@ -75,7 +75,7 @@ impl Run<'_> {
             slots: all_slots(),
             portals: portals(self.args.workspaces.into()),
             nodes: if self.args.cluster { 3 } else { 1 },
-            lease_ms: u64::try_from(self.world.config.worker.lease.as_millis()).unwrap_or(8_000),
+            lease_ms: u64::try_from(self.world.config.worker.lease.as_millis()).unwrap_or(u32::MAX.into()),
         };
         let clients = TaskTracker::new();
         for (n, workspace) in (1..).zip(&self.world.workspaces) {

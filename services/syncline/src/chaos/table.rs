@@ -143,6 +143,7 @@ impl Report {
         let quiet = self.takeovers.iter().filter(|one| !one.disturbed).count();
         row("takeovers", format!("{}: {}", self.takeovers.len(), text(self.takeover_times(true))));
         row("  nothing else broken", format!("{quiet}: {}", text(self.takeover_times(false))));
+        row("  with Postgres up", text(self.takeover_times_with_postgres()));
         let mut slowest: Vec<_> = self.takeovers.iter().filter(|one| one.took > TAKEOVER_MAX).collect();
         slowest.sort_by_key(|one| std::cmp::Reverse(one.took));
         for one in slowest.into_iter().take(SLOWEST) {

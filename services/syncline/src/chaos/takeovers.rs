@@ -23,6 +23,8 @@ pub(super) struct Takeover {
     pub from: OffsetDateTime,
     /// From then until another worker claimed it.
     pub took: Duration,
+    /// How long of that Postgres was down or recovered: then nobody can claim anything.
+    pub postgres_away: Duration,
     /// Whether more than this worker was broken meanwhile: a server, a connection, or another process.
     pub disturbed: bool,
 }
@@ -53,7 +55,8 @@ pub(super) fn takeovers(incidents: &[Incident], changes: &[JobChange], lease: Du
             if let Some(next) = next.filter(|next| held && next.token.is_some()) {
                 let took = (next.at - incident.begun).unsigned_abs();
                 let disturbed = is_disturbed(incidents, incident, incident.begun, next.at);
-                all.push(Takeover { job: *job, from: incident.begun, took, disturbed });
+                let postgres_away = postgres_away(incidents, incident.begun, next.at);
+                all.push(Takeover { job: *job, from: incident.begun, took, postgres_away, disturbed });
             }
         }
     }
@@ -87,6 +90,13 @@ fn is_disturbed(incidents: &[Incident], of: &Incident, from: OffsetDateTime, unt
         let is_same = other.fault == of.fault && other.begun == of.begun;
         matters && !is_same && other.begun <= until && other.ended + AFTER_EFFECT >= from
     })
+}
+
+/// How long Postgres was down between two moments. It is killed again only after it was back.
+fn postgres_away(incidents: &[Incident], from: OffsetDateTime, until: OffsetDateTime) -> Duration {
+    let down = incidents.iter().filter(|one| matches!(one.fault, Fault::KillPostgres { .. }));
+    let within = down.filter(|one| one.begun < until && one.ended > from);
+    within.map(|one| (one.ended.min(until) - one.begun.max(from)).unsigned_abs()).sum()
 }
 
 /// What was broken while a job waited for another worker, and from when to when, in seconds after its own died.

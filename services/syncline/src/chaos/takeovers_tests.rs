@@ -50,11 +50,19 @@ fn a_takeover_is_from_the_kill_to_the_claim_of_another_worker() {
     ];
     let seen = takeovers(&[kill(2)], &changes, LEASE);
     let took = Duration::from_secs(7);
-    let expected = Takeover { job: Uuid::from_u128(1), from: at(2), took, disturbed: false };
+    let expected = Takeover {
+        job: Uuid::from_u128(1),
+        from: at(2),
+        took,
+        postgres_away: Duration::ZERO,
+        disturbed: false,
+    };
     assert_eq!(seen, [expected]);
-    let outage = incident(Fault::KillPostgres { down_ms: 1 }, None, 4, 5);
-    let disturbed = takeovers(&[kill(2), outage], &changes, LEASE);
-    assert!(disturbed[0].disturbed);
+    // It began before the worker died, was over, and began again before somebody claimed the job.
+    let outages = [(1, 3), (4, 6), (8, 12), (13, 14)]
+        .map(|(begun, ended)| incident(Fault::KillPostgres { down_ms: 1 }, None, begun, ended));
+    let disturbed = takeovers(&[&[kill(2)], outages.as_slice()].concat(), &changes, LEASE);
+    assert_eq!(disturbed, [Takeover { postgres_away: Duration::from_secs(4), disturbed: true, ..expected }]);
 }
 
 #[test]

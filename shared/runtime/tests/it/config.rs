@@ -27,7 +27,7 @@ fn errors(sources: &Sources) -> ConfigErrors {
 fn the_defaults_are_a_configuration() {
     let config = Config::load(&Sources::default()).unwrap();
     assert_eq!(config.http.listen, "127.0.0.1:3000".parse::<SocketAddr>().unwrap());
-    assert_eq!(config.worker.lease, Duration::from_secs(6));
+    assert_eq!(config.worker.lease, Duration::from_secs(4));
     assert_eq!(config.log.format, LogFormat::Text);
     assert_eq!(config.connectors["hubspot"].search_spacing, Duration::from_millis(300));
     assert_eq!(config.secrets.encryption_key_bytes(), None);
@@ -184,7 +184,7 @@ fn a_share_of_the_quota_is_a_number_up_to_one_from_the_environment_too() {
 #[test]
 fn relations_between_values_are_checked() {
     for (name, value, key, text) in [
-        ("WORKER_HEARTBEAT_MS", "4000", "worker.heartbeat_ms", "less than half of worker.lease_ms (6000"),
+        ("WORKER_HEARTBEAT_MS", "2000", "worker.heartbeat_ms", "less than half of worker.lease_ms (4000"),
         ("WORKER_LEASE_MS", "2000", "worker.heartbeat_ms", "worker.lease_ms (2000, from environment"),
         ("SHUTDOWN_DEADLINE_MS", "10000", "http.request_timeout_ms", "less than shutdown.deadline_ms (10000"),
         ("INGRESS_QUEUE_MAX", "255", "ingress.batch_max", "at most ingress.queue_max (255"),
