@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bus::{Bus, Published};
+use futures_util::future::join;
 use protocol::{JobId, JobView, TICKET_VERSION, Ticket, WorkspaceId};
 use serde_json::Value;
 use store::{Accepted, NewJob, Once, RequestAccepted, Store, StoreError};
@@ -125,9 +126,14 @@ async fn commit_batches(
     tracker: TaskTracker,
 ) {
     let mut batch = Vec::with_capacity(batch_max);
+    let mut accepting = store.accepting();
     while waiting.recv_many(&mut batch, batch_max).await > 0 {
         let (jobs, answers): (Vec<NewJob>, Vec<_>) = batch.drain(..).map(|w| (w.job, w.answer)).unzip();
-        match in_time(store.accept(&jobs)).await {
+        let committed = in_time(accepting.accept(&jobs)).await;
+        if waiting.is_empty() {
+            accepting.rest();
+        }
+        match committed {
             // The next batch commits while this one's tickets are published.
             Ok(accepted) => {
                 tracker.spawn(publish_and_answer(
@@ -174,7 +180,13 @@ async fn publish(store: &Store, bus: &Bus, accepted: &[Accepted], tracker: &Task
     if tickets.is_empty() {
         return;
     }
-    let published = bus.publish_tickets(&tickets).await;
+    // In one write with the tickets and behind them. Who takes a job of which it hears here does not need the ticket.
+    let hints = async {
+        for ticket in &tickets {
+            bus.hint(ticket).await;
+        }
+    };
+    let (published, ()) = join(bus.publish_tickets(&tickets), hints).await;
     let lost: Vec<JobId> = tickets
         .iter()
         .zip(published)

@@ -35,9 +35,9 @@ pub(crate) struct SyncRequest {
 pub(crate) struct NoOptions {}
 
 /// A job that a request got: a new one, or the one that was active already.
-#[derive(Debug, Clone)]
-pub(crate) struct AcceptedJob {
-    pub job: JobView,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AcceptedJob<'a> {
+    pub job: &'a JobView,
     /// It was active already.
     pub deduplicated: bool,
     /// It was, and was asked for with other options.
@@ -95,7 +95,7 @@ pub(crate) fn status_url(workspace_id: &WorkspaceId, id: JobId) -> String {
 
 impl SyncAccepted {
     /// For one connector.
-    pub(crate) fn one(accepted: &AcceptedJob) -> Self {
+    pub(crate) fn one(accepted: &AcceptedJob<'_>) -> Self {
         let AcceptedJob { job, deduplicated, options_differ } = accepted;
         let message = match (deduplicated, options_differ) {
             (false, _) => "Sync queued for 1 connector(s)".to_owned(),
@@ -118,12 +118,12 @@ impl SyncAccepted {
     }
 
     /// The same, for one that was asked for as all there are.
-    pub(crate) fn listed(self, accepted: &AcceptedJob) -> Self {
+    pub(crate) fn listed(self, accepted: &AcceptedJob<'_>) -> Self {
         Self { jobs: entry(accepted).into_iter().collect(), ..self }
     }
 
     /// For several connectors.
-    pub(crate) fn several(workspace_id: &WorkspaceId, sync_id: JobId, jobs: &[AcceptedJob]) -> Self {
+    pub(crate) fn several(workspace_id: &WorkspaceId, sync_id: JobId, jobs: &[AcceptedJob<'_>]) -> Self {
         let deduplicated = jobs.iter().all(|accepted| accepted.deduplicated);
         // All of one sync, and nothing is new: it is that sync that was asked for again.
         let first = jobs.first().map_or(sync_id, |accepted| accepted.job.sync_id);
@@ -147,7 +147,7 @@ impl SyncAccepted {
     }
 }
 
-fn entry(accepted: &AcceptedJob) -> Option<ConnectorJob> {
+fn entry(accepted: &AcceptedJob<'_>) -> Option<ConnectorJob> {
     let AcceptedJob { job, deduplicated, options_differ } = accepted;
     Some(ConnectorJob {
         connector_type: job.connector_type.clone()?,

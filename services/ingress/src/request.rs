@@ -53,8 +53,8 @@ impl Request<'_> {
     /// The answer that was given to the same request before, if it came with a key.
     pub(crate) async fn replay(&self) -> Result<Option<Response>, ApiError> {
         let Some(key) = &self.once.key else { return Ok(None) };
-        let stored = self.ingress.store.stored_answer(self.workspace_id, key).await.map_err(store_error)?;
-        stored.map(replayed).transpose()
+        let stored = Box::pin(self.ingress.store.stored_answer(self.workspace_id, key)).await;
+        stored.map_err(store_error)?.map(replayed).transpose()
     }
 
     /// A problem, unless the same request has been accepted since [`Self::replay`]: then what stands in the way may be
@@ -87,7 +87,9 @@ impl Request<'_> {
         }
         let key = self.once.key.as_ref().map(|key| (self.workspace_id, key));
         let verdict = |accepted: &[Accepted]| serde_json::to_value(shape(accepted).ok()?).ok();
-        match acceptor.accept_request(sync_id, &jobs, key, verdict).await.map_err(not_accepted)? {
+        // In a box: it is 30 kB, and who posts without a key for one connector does not pay for it.
+        let accepted = Box::pin(acceptor.accept_request(sync_id, &jobs, key, verdict)).await;
+        match accepted.map_err(not_accepted)? {
             RequestAccepted::Jobs(accepted) => answered(&shape(&accepted)?),
             RequestAccepted::Refused(accepted) => match shape(&accepted) {
                 Ok(answer) => answered(&answer),
@@ -139,14 +141,12 @@ impl Request<'_> {
         })
     }
 
-    fn job(&self, wanted: &Wanted, accepted: &Accepted) -> Result<AcceptedJob, ApiError> {
+    fn job<'a>(&self, wanted: &Wanted, accepted: &'a Accepted) -> Result<AcceptedJob<'a>, ApiError> {
         match accepted {
-            Accepted::Created(job) => {
-                Ok(AcceptedJob { job: (**job).clone(), deduplicated: false, options_differ: false })
-            }
+            Accepted::Created(job) => Ok(AcceptedJob { job, deduplicated: false, options_differ: false }),
             Accepted::Active(job) => {
                 let options_differ = job.options != wanted.options || job.priority != wanted.priority;
-                Ok(AcceptedJob { job: (**job).clone(), deduplicated: true, options_differ })
+                Ok(AcceptedJob { job, deduplicated: true, options_differ })
             }
             Accepted::UnknownWorkspace => Err(unknown_workspace(self.workspace_id)),
             Accepted::NotConnected => {

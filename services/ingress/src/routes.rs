@@ -102,7 +102,7 @@ async fn post_sync(
     }
     let connectors = match &asked.connector_type {
         Some(name) => vec![known_connector(name)?],
-        None => connected(&ingress, &workspace_id).await?,
+        None => Box::pin(connected(&ingress, &workspace_id)).await?,
     };
     let options = SyncOptions {
         mode: asked.mode,

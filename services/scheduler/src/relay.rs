@@ -23,13 +23,16 @@ pub async fn run(store: &Store, bus: &Bus, older_than: Duration, batch_max: u32)
         let tickets = store.take_unticketed(older_than + began.elapsed(), batch_max).await?;
         let taken = tickets.len();
         let published = bus.publish_tickets(&tickets).await;
-        let unknown: Vec<_> = tickets
-            .iter()
-            .zip(&published)
-            .filter(|(_, published)| **published == Published::Unknown)
-            .map(|(ticket, _)| ticket.job_id)
-            .collect();
-        relayed += published.iter().filter(|published| **published == Published::Stored).count();
+        let with = |outcome| {
+            let of = tickets.iter().zip(&published).filter(move |(_, published)| **published == outcome);
+            of.map(|(ticket, _)| ticket)
+        };
+        // Not of those whose ticket is in the queue already: of them somebody was told.
+        for ticket in with(Published::Stored) {
+            bus.hint(ticket).await;
+            relayed += 1;
+        }
+        let unknown: Vec<_> = with(Published::Unknown).map(|ticket| ticket.job_id).collect();
         if !unknown.is_empty() {
             store.mark_unticketed(&unknown).await?;
             lost += unknown.len();

@@ -16,8 +16,6 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::{Bus, BusError};
 
-/// How long a job's announcement may wait for a place in the client's queue.
-const ANNOUNCE_WAIT: Duration = Duration::from_millis(20);
 /// Entries of finished jobs live this long on the board.
 const FINISHED_TTL: Duration = Duration::from_secs(600);
 /// A writer that keeps losing the race gives up; the winner's view is as good.
@@ -108,18 +106,11 @@ impl Bus {
     /// Puts a new job on the board, if it is not on it yet. Without a reply subject, so that the server sends no
     /// answer: nobody would wait for it, since whatever the worker writes later must win anyway.
     pub async fn announce(&self, view: &JobView) {
-        if self.require_connection().is_err() {
-            return;
-        }
         let mut headers = HeaderMap::new();
         headers.insert(NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, HeaderValue::from(0));
         let value = serde_json::to_vec(view).unwrap_or_default();
-        let sent = self.client.publish_with_headers(board_subject(view), headers, value.into());
-        // On a connection that stalls, the client's queue fills up; a committed post must not wait behind it.
-        match tokio::time::timeout(ANNOUNCE_WAIT, sent).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(job.id = %view.id, error = %error, "a job was not announced"),
-            Err(_) => tracing::debug!(job.id = %view.id, "a job was not announced in time"),
+        if let Err(error) = self.send_unanswered(board_subject(view), Some(headers), value).await {
+            tracing::debug!(job.id = %view.id, error = %error, "a job was not announced");
         }
     }
 

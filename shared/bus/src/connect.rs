@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::jetstream;
-use async_nats::{ConnectOptions, Event, ServerAddr};
+use async_nats::{ConnectOptions, Event, HeaderMap, ServerAddr};
 
 use protocol::PROGRESS_BUCKET;
 
@@ -32,6 +32,9 @@ pub struct Bus {
 
 /// The longest wait between two attempts to reconnect.
 const RECONNECT_WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// How long a message that nobody answers may wait for a place in the client's queue.
+const PLACE_WAIT: Duration = Duration::from_millis(20);
 
 /// How often [`Bus::connected`] looks.
 const CONNECTED_LOOK: Duration = Duration::from_millis(10);
@@ -109,6 +112,26 @@ impl Bus {
         if let Err(error) = self.client.drain().await {
             tracing::debug!(error = %error, "the NATS connection was closed already");
         }
+    }
+
+    /// Sends a message that nobody answers. A place in the client's queue is waited for, but not for long: on a connection
+    /// that stalls the queue fills up, and a committed post must not wait behind it.
+    pub(crate) async fn send_unanswered(
+        &self,
+        subject: String,
+        headers: Option<HeaderMap>,
+        payload: Vec<u8>,
+    ) -> Result<(), BusError> {
+        self.require_connection()?;
+        let payload = payload.into();
+        let sent = async {
+            match headers {
+                Some(headers) => self.client.publish_with_headers(subject, headers, payload).await,
+                None => self.client.publish(subject, payload).await,
+            }
+        };
+        let sent = tokio::time::timeout(PLACE_WAIT, sent).await.map_err(BusError::unavailable)?;
+        sent.map_err(BusError::unavailable)
     }
 
     /// Fails at once while the connection is down, instead of waiting for a timeout.

@@ -1,11 +1,11 @@
 //! Hearing of tickets as they are published, whatever waits before them in the queue.
 //!
-//! Only a hint: the ticket itself stays in the queue, and who hears of it has no claim on the job. It goes to one of
-//! those who listen, or to nobody.
+//! Only a hint: the ticket itself goes into the queue, and who hears of it has no claim on the job. It reaches one of
+//! those who listen, or nobody.
 
 use async_nats::Subscriber;
 use futures_util::StreamExt;
-use protocol::{Priority, Ticket, fresh_subjects};
+use protocol::{Priority, Ticket, fresh_subject};
 
 use crate::topology::consumer_name;
 use crate::{Bus, BusError};
@@ -23,6 +23,14 @@ impl Bus {
     pub fn fresh(&self, priority: Priority) -> Fresh {
         Fresh { bus: self.clone(), priority, hearing: None }
     }
+
+    /// Tells those who listen of a ticket that is published, at most one of them. Waits for no answer: there is none.
+    pub async fn hint(&self, ticket: &Ticket) {
+        let payload = serde_json::to_vec(ticket).unwrap_or_default();
+        if let Err(error) = self.send_unanswered(fresh_subject(ticket.priority), None, payload).await {
+            tracing::debug!(job.id = %ticket.job_id, error = %error, "nobody was told of a ticket");
+        }
+    }
 }
 
 impl Fresh {
@@ -35,7 +43,7 @@ impl Fresh {
     pub async fn next(&mut self) -> Result<Ticket, BusError> {
         if self.hearing.is_none() {
             let group = consumer_name(self.priority);
-            let subscribed = self.bus.client.queue_subscribe(fresh_subjects(self.priority), group).await;
+            let subscribed = self.bus.client.queue_subscribe(fresh_subject(self.priority), group).await;
             self.hearing = Some(subscribed.map_err(BusError::unavailable)?);
         }
         while let Some(hearing) = &mut self.hearing {

@@ -25,7 +25,7 @@ pub use record::{
 };
 pub use subject::{
     InvalidSubject, JOB_SUBJECTS, JOB_TYPE_SYNC, PROGRESS_BUCKET, PROGRESS_SUBJECT_PREFIX, TicketSubject,
-    fresh_subjects, progress_key, progress_subject,
+    fresh_subject, progress_key, progress_subject,
 };
 pub use sync::{ObjectResult, SyncError, SyncOptions, SyncResult, TIMEOUT_SECONDS_MAX};
 pub use ticket::{TICKET_VERSION, Ticket};

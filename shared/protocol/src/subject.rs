@@ -7,7 +7,7 @@ use crate::{ConnectorName, JobId, Priority, WorkspaceId};
 
 /// Every ticket subject: what the stream `SYNC_JOBS` captures.
 pub const JOB_SUBJECTS: &str = "sync.jobs.>";
-/// Each ticket that the stream stores it republishes on `sync.fresh.<priority>.<workspace>.<job_type>.<scope>`.
+/// Who publishes a ticket also says so on `sync.fresh.<priority>`.
 const FRESH_SUBJECT_PREFIX: &str = "sync.fresh";
 /// The job type of a sync.
 pub const JOB_TYPE_SYNC: &str = "sync";
@@ -38,9 +38,10 @@ impl fmt::Display for TicketSubject {
     }
 }
 
-/// Where workers hear of the tickets of a lane as they are stored.
-pub fn fresh_subjects(priority: Priority) -> String {
-    format!("{FRESH_SUBJECT_PREFIX}.{priority}.>")
+/// Where workers hear of the tickets of a lane as they are published. One subject for all: the server keeps something of
+/// each subject that it sees.
+pub fn fresh_subject(priority: Priority) -> String {
+    format!("{FRESH_SUBJECT_PREFIX}.{priority}")
 }
 
 /// A subject that is no ticket subject.

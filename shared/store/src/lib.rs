@@ -24,8 +24,9 @@ pub use connections::StoredConnection;
 pub use error::StoreError;
 pub use inspect::RecordCounts;
 pub use jobs::{
-    Accepted, BatchCommitted, Claim, Claimed, Compared, CursorState, Ending, Failure, Fenced, JobPage, Lease,
-    NewJob, NotClaimable, ONCE_KEPT, Once, PageBatch, PagesCommitted, RequestAccepted, Resting, StoredAnswer,
+    Accepted, Accepting, BatchCommitted, Claim, Claimed, Compared, CursorState, Ending, Failure, Fenced,
+    JobPage, Lease, NewJob, NotClaimable, ONCE_KEPT, Once, PageBatch, PagesCommitted, RequestAccepted,
+    Resting, StoredAnswer,
 };
 pub use known::Known;
 pub use pool::{PoolOptions, Store};

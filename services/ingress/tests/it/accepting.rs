@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use bus::BoardChange;
 use devstack::NatsUser;
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use protocol::{JobId, JobStatus, Priority};
 use reqwest::Method;
@@ -45,6 +46,27 @@ async fn the_row_is_committed_and_the_ticket_is_in_the_queue_when_the_answer_com
     assert_eq!(tickets.len(), 1);
     assert_eq!((tickets[0].job_id, tickets[0].ticket_no), (row.id, 1));
     assert_eq!(tickets[0].subject().to_string(), "sync.jobs.normal.acme.sync.hubspot");
+}
+
+#[tokio::test]
+async fn workers_are_told_of_a_new_job_and_not_of_one_that_is_active() {
+    let stores = Stores::new().await;
+    let worker = connected(stores.env.nats_url(NatsUser::Worker)).await;
+    let mut fresh = worker.fresh(Priority::Normal);
+    assert!(fresh.next().now_or_never().is_none());
+    // It listens by then: requests and subscriptions go over one connection, in order.
+    worker.ping().await.unwrap();
+    let wiring = stores.wiring();
+    let world = stores.ingress(wiring).await;
+    world.connected().await;
+    let new = world.post_hubspot().await.ok(202);
+    assert_eq!(world.post_hubspot().await.ok(202)["deduplicated"], true);
+    world.store.cancel(&workspace(), new["jobId"].as_str().unwrap().parse().unwrap()).await.unwrap();
+    let next = world.post_hubspot().await.ok(202);
+    for job in [new, next] {
+        let heard = tokio::time::timeout(PATIENCE, fresh.next()).await.unwrap().unwrap();
+        assert_eq!(json!(heard.job_id), job["jobId"]);
+    }
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
 //! What every test starts with: stores of its own, workspaces, jobs, and schedulers.
 
+use std::ops::Range;
 use std::time::Duration;
 
-use bus::{Bus, BusOptions, Delivery, Lane, Published, Settlement};
+use bus::{Bus, BusOptions, Delivery, Fresh, Lane, Published, Settlement};
 use devstack::testing::TestEnv;
 use devstack::{NatsUser, Stack};
+use futures_util::FutureExt;
 use protocol::{JobId, Priority, TICKET_VERSION, Ticket, WorkspaceId};
 use scheduler::{Scheduler, Settings};
 use serde_json::json;
@@ -87,7 +89,12 @@ impl World {
 
     /// Accepts a job of each of the first workspaces, as the ingress does before it publishes their tickets.
     pub async fn accept(&self, count: usize) -> Vec<JobId> {
-        let jobs: Vec<_> = (0..count).map(new_job).collect();
+        self.accept_of(0..count).await
+    }
+
+    /// The same, of these workspaces.
+    pub async fn accept_of(&self, workspaces: Range<usize>) -> Vec<JobId> {
+        let jobs: Vec<_> = workspaces.map(new_job).collect();
         let accepted = self.store.accept(&jobs).await.unwrap();
         let created = |accepted: &Accepted| match accepted {
             Accepted::Created(job) => job.id,
@@ -177,6 +184,15 @@ impl Queue {
 
     pub async fn publish(&self, ticket: Ticket) -> Published {
         self.admin.publish_tickets(&[ticket]).await[0]
+    }
+
+    /// Hears of tickets that are published from now on.
+    pub async fn listening(&self) -> Fresh {
+        let mut fresh = self.bus.fresh(Priority::Normal);
+        assert!(fresh.next().now_or_never().is_none());
+        // Requests and subscriptions go over one connection, in order.
+        self.bus.ping().await.unwrap();
+        fresh
     }
 
     /// After the server was away.

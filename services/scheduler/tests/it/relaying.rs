@@ -31,6 +31,21 @@ async fn a_row_that_was_never_ticketed_gets_a_ticket_with_a_new_number_in_one_pa
 }
 
 #[tokio::test]
+async fn workers_are_told_of_what_is_relayed_and_not_of_what_waits_in_the_queue() {
+    let world = World::new(3).await;
+    let scheduler = world.scheduler(impatient()).await;
+    let mut fresh = world.queue.listening().await;
+    world.post(1).await;
+    for n in 1..3 {
+        // Its ticket is refused: the first one's is there.
+        let job = world.accept_of(n..n + 1).await[0];
+        scheduler.pass().await.unwrap();
+        let told = tokio::time::timeout(PATIENCE, fresh.next()).await.unwrap().unwrap();
+        assert_eq!((told.job_id, told.ticket_no), (job, 2));
+    }
+}
+
+#[tokio::test]
 async fn a_row_whose_ticket_is_in_the_queue_gets_no_second_one() {
     let mut world = World::new(3).await;
     let scheduler = world.scheduler(impatient()).await;

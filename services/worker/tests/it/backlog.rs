@@ -135,6 +135,20 @@ async fn a_job_that_is_accepted_now_does_not_wait_behind_thousands_of_its_neighb
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_without_a_free_slot_takes_a_job_that_it_is_told_of() {
+    let mut world = World::new(tiny_lab()).await;
+    let (worker, _backlog) = busy(&world, 1, LONG).await;
+    let job = world.accept(3).await;
+    // Too old for the look into Postgres: nothing else brings it here.
+    world.store.seed_waited(&[job], Duration::from_secs(300)).await.unwrap();
+    while world.row(job).await.status == JobStatus::Queued {
+        world.bus.hint(&world.ticket(job, 1)).await;
+    }
+    world.completed(job).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dead_workers_job_does_not_wait_behind_a_backlog_either() {
     let mut world = World::new(tiny_lab()).await;
     let (worker, _backlog) = busy(&world, BACKLOG, LONG).await;

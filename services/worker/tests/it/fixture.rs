@@ -155,6 +155,7 @@ impl World {
     /// Accepts a sync and publishes its ticket, as the ingress does.
     pub async fn post(&self) -> JobId {
         let job = self.accept(3).await;
+        self.bus.hint(&self.ticket(job, 1)).await;
         assert_eq!(self.publish(job, 1).await, Published::Stored);
         job
     }
@@ -189,7 +190,11 @@ impl World {
     }
 
     pub async fn publish(&self, job_id: JobId, ticket_no: i32) -> Published {
-        let ticket = Ticket {
+        self.bus.publish_tickets(&[self.ticket(job_id, ticket_no)]).await[0]
+    }
+
+    pub fn ticket(&self, job_id: JobId, ticket_no: i32) -> Ticket {
+        Ticket {
             v: TICKET_VERSION,
             job_id,
             ticket_no,
@@ -197,8 +202,7 @@ impl World {
             job_type: "sync".parse().unwrap(),
             scope: "hubspot".parse().unwrap(),
             priority: Priority::Normal,
-        };
-        self.bus.publish_tickets(&[ticket]).await[0]
+        }
     }
 
     /// The first view on the board that fits.

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::row::JobRow;
+use crate::in_use::InUse;
 use crate::{Store, StoreError};
 
 /// How often an accept looks again when the job it collided with ended in between.
@@ -100,10 +101,50 @@ impl Store {
     /// # Errors
     /// If Postgres is not available: nothing was accepted, or the commit's answer was lost.
     pub async fn accept(&self, jobs: &[NewJob]) -> Result<Vec<Accepted>, StoreError> {
-        let mut conn = self.in_use().await?;
-        let accepted = accept_on(conn.busy(), jobs).await;
-        conn.rest();
+        let mut accepting = self.accepting();
+        let accepted = accepting.accept(jobs).await;
+        accepting.rest();
         accepted
+    }
+
+    /// To accept one batch after the other.
+    pub fn accepting(&self) -> Accepting {
+        Accepting { store: self.clone(), kept: None }
+    }
+}
+
+/// Accepts batches that follow each other on one connection: to give it back after each costs a round trip every time.
+pub struct Accepting {
+    store: Store,
+    kept: Option<InUse>,
+}
+
+impl std::fmt::Debug for Accepting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Accepting")
+    }
+}
+
+impl Accepting {
+    /// See [`Store::accept`]. Keeps its connection, unless it fails or is given up: then nobody knows what comes on it.
+    ///
+    /// # Errors
+    /// See [`Store::accept`].
+    pub async fn accept(&mut self, jobs: &[NewJob]) -> Result<Vec<Accepted>, StoreError> {
+        let mut conn = match self.kept.take() {
+            Some(kept) => kept,
+            None => self.store.in_use().await?,
+        };
+        let accepted = accept_on(conn.busy(), jobs).await?;
+        self.kept = Some(conn);
+        Ok(accepted)
+    }
+
+    /// Gives the connection back: nothing follows now, and one that rests is tested before it is used again.
+    pub fn rest(&mut self) {
+        if let Some(conn) = self.kept.take() {
+            conn.rest();
+        }
     }
 }
 

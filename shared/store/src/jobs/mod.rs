@@ -17,7 +17,7 @@ mod retention;
 mod row;
 mod sync;
 
-pub use accept::{Accepted, NewJob};
+pub use accept::{Accepted, Accepting, NewJob};
 pub use claim::{Claim, Claimed, CursorState, Lease, NotClaimable};
 pub use compared::Compared;
 pub use finish::{Ending, Failure, Resting};

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
 use devstack::proxy::TcpProxy;
-use store::{Lease, PoolOptions, SecretKey, Store, StoreError};
+use store::{Accepted, Lease, PoolOptions, SecretKey, Store, StoreError};
 
 use crate::fixture::{KEY, LEASE, World, deal, deals, new_job, progress, workspace};
 
@@ -152,4 +152,21 @@ async fn a_statement_given_up_on_a_connection_that_went_silent_does_not_keep_its
         assert!(asked.is_err(), "nobody answers any more");
         assert!(store.job(&acme, job.id).await.unwrap().is_some(), "whoever has the address now does");
     }
+}
+
+#[tokio::test]
+async fn batches_share_a_connection_until_one_is_given_up_or_none_follows() {
+    let world = World::new().await;
+    let proxy = TcpProxy::in_front_of(&world.env.database_url).await.unwrap();
+    let store = with(1, &proxy, &world, Duration::from_secs(2));
+    let mut accepting = store.accepting();
+    let [first, given_up, next] = ["hubspot", "monday", "salesforce"].map(|scope| [new_job("acme", scope)]);
+    accepting.accept(&first).await.unwrap();
+    unavailable(store.ping().await);
+    proxy.strand();
+    let asked = tokio::time::timeout(Duration::from_millis(100), accepting.accept(&given_up)).await;
+    assert!(asked.is_err(), "nobody answers any more");
+    assert!(matches!(accepting.accept(&next).await.unwrap()[..], [Accepted::Created(_)]));
+    accepting.rest();
+    store.ping().await.unwrap();
 }
